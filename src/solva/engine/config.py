@@ -1,0 +1,142 @@
+"""Where things lie and what an administrator has set: `/etc/solva/engine.toml`, all of it optional.
+
+```toml
+data_root = "/var/lib/solva"
+stop_deaf = "kill"              # or "wait": give a PID 1 that cannot react to the stop signal Docker's time-out
+[registry]
+insecure = ["registry.lan:5000"]
+[registry.mirrors]
+"docker.io" = ["http://127.0.0.1:5050"]
+[network]
+bip = "172.17.0.1/16"
+default_address_pools = [{ base = "172.20.0.0/14", size = 24 }]
+dns = ["192.0.2.53"]
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from solva.errors import InvalidParameter
+
+DEFAULT_FILE = Path("/etc/solva/engine.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPool:
+    """Networks without a subnet of their own take ``/size`` pieces of ``base``."""
+
+    base: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The engine's settings after file and command line. Paths are absolute."""
+
+    data_root: Path = Path("/var/lib/solva")
+    run_root: Path = Path("/run/solva")
+    socket: Path = Path("/run/solva/solva.sock")
+    mirrors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    insecure_registries: tuple[str, ...] = ()
+    stop_deaf: str = "kill"
+    bip: str = ""
+    address_pools: tuple[AddressPool, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    debug: bool = False
+
+
+_TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network"}
+_REGISTRY = {"mirrors", "insecure"}
+_NETWORK = {"bip", "default_address_pools", "dns", "dns_search", "dns_options"}
+
+
+def load(path: Path | None, **overrides: Path | None) -> Config:
+    """Settings of ``path`` (the default file may be missing), then ``overrides`` that are not None.
+
+    InvalidParameter names the file and the key, with the nearest known one.
+    """
+    raw: dict[str, Any] = {}
+    file = path or DEFAULT_FILE
+    try:
+        raw = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        if path is not None:
+            raise InvalidParameter(f"configuration file {path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidParameter(f"{file}: {error}") from error
+    _check(file, "", raw, _TOP)
+    registry = _table(file, raw, "registry")
+    network = _table(file, raw, "network")
+    _check(file, "registry.", registry, _REGISTRY)
+    _check(file, "network.", network, _NETWORK)
+    values: dict[str, Any] = {}
+    for key in ("data_root", "run_root", "socket"):
+        if key in raw:
+            values[key] = Path(_text(file, key, raw[key]))
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    for key in ("data_root", "run_root", "socket"):
+        if key in values:
+            values[key] = Path(os.path.abspath(values[key]))
+    if "run_root" in values and "socket" not in values:
+        values["socket"] = values["run_root"] / "solva.sock"
+    deaf = raw.get("stop_deaf", "kill")
+    if deaf not in ("kill", "wait"):
+        raise InvalidParameter(f'{file}: stop_deaf is {deaf!r}; it must be "kill" or "wait"')
+    mirrors = _table(file, registry, "mirrors")
+    return Config(
+        **values,
+        stop_deaf=deaf,
+        debug=bool(raw.get("debug", False)),
+        mirrors={host: tuple(_texts(file, f"registry.mirrors.{host}", urls)) for host, urls in mirrors.items()},
+        insecure_registries=tuple(_texts(file, "registry.insecure", registry.get("insecure", []))),
+        bip=_text(file, "network.bip", network.get("bip", "")),
+        address_pools=tuple(_pool(file, row) for row in network.get("default_address_pools", [])),
+        dns=tuple(_texts(file, "network.dns", network.get("dns", []))),
+        dns_search=tuple(_texts(file, "network.dns_search", network.get("dns_search", []))),
+        dns_options=tuple(_texts(file, "network.dns_options", network.get("dns_options", []))),
+    )
+
+
+def _check(file: Path, prefix: str, table: dict[str, Any], known: set[str]) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(sorted(known))}"
+            raise InvalidParameter(f"{file}: unknown key {prefix}{key}{hint}")
+
+
+def _table(file: Path, parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        raise InvalidParameter(f"{file}: {key} must be a table")
+    return value
+
+
+def _text(file: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidParameter(f"{file}: {key} must be a string")
+    return value
+
+
+def _texts(file: Path, key: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidParameter(f"{file}: {key} must be a list of strings")
+    return value
+
+
+def _pool(file: Path, row: Any) -> AddressPool:
+    try:
+        return AddressPool(str(row["base"]), int(row["size"]))
+    except (KeyError, TypeError, ValueError):
+        raise InvalidParameter(
+            f'{file}: network.default_address_pools needs rows of {{ base = "10.0.0.0/8", size = 24 }}'
+        ) from None
