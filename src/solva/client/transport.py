@@ -1,17 +1,18 @@
-"""HTTP/1.1 to an Engine API: a unix socket or TCP, one kept-alive connection a thread.
+"""HTTP/1.1 to an Engine API: a unix socket, TCP, TLS or ssh; one kept-alive connection a thread.
 
-Small on purpose: importing an HTTP library costs more than a whole `solva ps` may (docs/design/002). Only what the
-Engine API needs: JSON in and out, chunked and endless bodies, upload of a stream, and the hijacked connection.
+Small on purpose: importing an HTTP library costs more than a whole `solva ps` may (docs/design/002); so do `socket`,
+`json`, `threading` and `urllib`, whose C halves are used here directly. Only what the Engine API needs: JSON in and
+out, chunked and endless bodies, upload of a stream, and the hijacked connection.
 """
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
-from urllib.parse import quote, urlencode
+from _socket import AF_UNIX, SOCK_STREAM
+from _socket import socket as Socket
+from _thread import _local
 
 from solva import errors
+from solva.client.fastjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,20 +30,33 @@ _STATUS: dict[int, type[errors.SolvaError]] = {
     501: errors.NotImplementedHere,
     503: errors.Unavailable,
 }
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PATH_SAFE = _PLAIN | frozenset("/:@!$&()*+,;=%")
 
 
 class EngineUnreachable(errors.Unavailable):
     """Nothing answers on the endpoint."""
 
 
+def quote(text: str, safe: frozenset[str] = _PLAIN) -> str:
+    """``text`` percent-encoded, but for the characters of ``safe``."""
+    if safe.issuperset(text):
+        return text
+    return "".join(
+        char if char in safe else "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
+        for char in text
+    )
+
+
 class Connection:
     """One socket with a read buffer; closed by whoever took it."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Socket) -> None:
         self.sock = sock
         self.buffer = b""
 
     def read_until(self, mark: bytes) -> bytes:
+        """Everything before ``mark``, which is consumed; EOFError when the peer ends first."""
         while mark not in self.buffer:
             data = self.sock.recv(65536)
             if not data:
@@ -57,6 +71,13 @@ class Connection:
             return self.sock.recv(min(limit, 1 << 18))
         data, self.buffer = self.buffer[:limit], self.buffer[limit:]
         return data
+
+    def half_close(self) -> None:
+        """Tell the peer that no more comes; its answers can still be read."""
+        try:
+            self.sock.shutdown(1)
+        except OSError:
+            pass
 
     def close(self) -> None:
         self.sock.close()
@@ -74,6 +95,7 @@ class Response:
         self._done = no_body or status in (204, 304) or headers.get("content-length") == "0"
         self._length = int(headers["content-length"]) if "content-length" in headers else None
         self._chunked = "chunked" in headers.get("transfer-encoding", "")
+        self._closed = False
 
     def __enter__(self) -> Response:
         return self
@@ -82,7 +104,10 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back if its body was read to the end, else close it."""
+        """Give the connection back if its body was read to the end, else close it. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         keep = self._done and self.headers.get("connection", "").lower() != "close"
         if keep and (self._chunked or self._length is not None or self.status in (204, 304)):
             self._transport.give_back(self.connection)
@@ -91,6 +116,14 @@ class Response:
 
     def chunks(self) -> Iterator[bytes]:
         """The body, piece by piece as the peer sent it."""
+        try:
+            yield from self._pieces()
+        except (EOFError, ConnectionError) as error:
+            raise EngineUnreachable(
+                f"the engine at {self._transport.endpoint} closed the connection in the middle of an answer"
+            ) from error
+
+    def _pieces(self) -> Iterator[bytes]:
         conn = self.connection
         while not self._done:
             if self._chunked:
@@ -99,21 +132,10 @@ class Response:
                     conn.read_until(b"\r\n")
                     self._done = True
                     return
-                while size:
-                    data = conn.read_some(size)
-                    if not data:
-                        raise EngineUnreachable("the engine closed the connection in the middle of an answer")
-                    size -= len(data)
-                    yield data
+                yield from self._exactly(size)
                 conn.read_until(b"\r\n")
             elif self._length is not None:
-                left = self._length
-                while left:
-                    data = conn.read_some(left)
-                    if not data:
-                        raise EngineUnreachable("the engine closed the connection in the middle of an answer")
-                    left -= len(data)
-                    yield data
+                yield from self._exactly(self._length)
                 self._done = True
             else:
                 data = conn.read_some(1 << 18)
@@ -122,6 +144,14 @@ class Response:
                     self.headers["connection"] = "close"
                     return
                 yield data
+
+    def _exactly(self, size: int) -> Iterator[bytes]:
+        while size:
+            data = self.connection.read_some(size)
+            if not data:
+                raise EOFError
+            size -= len(data)
+            yield data
 
     def read(self) -> bytes:
         """The whole body."""
@@ -134,35 +164,42 @@ class Response:
             *whole, rest = (rest + data).split(b"\n")
             for line in whole:
                 if line.strip():
-                    yield json.loads(line)
+                    yield loads(line)
         if rest.strip():
-            yield json.loads(rest)
+            yield loads(rest)
 
 
 class Transport:
     """Connections to one engine. Thread-safe: every thread has a connection of its own.
 
-    ``endpoint``: ``unix:///path``, ``tcp://host:port`` or ``http://host:port``.
+    ``endpoint``: ``unix:///path``, ``tcp://host:port``, ``http://host:port``, ``https://host:port`` or
+    ``ssh://user@host``. ``tls`` is an ``ssl.SSLContext`` for TCP endpoints.
     """
 
-    def __init__(self, endpoint: str, version: str = API_VERSION) -> None:
+    def __init__(self, endpoint: str, version: str = API_VERSION, tls: Any = None) -> None:
         self.endpoint = endpoint
         self.version = version
-        self._local = threading.local()
+        self._tls = tls
+        self._local = _local()
+        self._answered = False
 
     def connect(self) -> Connection:
         """A new connection; EngineUnreachable with the reason when nothing listens."""
         try:
             if self.endpoint.startswith("unix://"):
-                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                sock.connect(self.endpoint[7:])
-            else:
-                host, _, port = self.endpoint.split("://", 1)[-1].rstrip("/").rpartition(":")
-                sock = socket.create_connection((host, int(port)))
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock = Socket(AF_UNIX, SOCK_STREAM)
+                try:
+                    sock.connect(self.endpoint[7:])
+                except OSError:
+                    sock.close()
+                    raise
+                return Connection(sock)
+            from solva.client import remote
+
+            return Connection(remote.dial(self.endpoint, self._tls))
         except (OSError, ValueError) as error:
-            raise EngineUnreachable(f"cannot reach the engine at {self.endpoint}: {error}") from error
-        return Connection(sock)
+            reason = getattr(error, "strerror", None) or str(error)
+            raise EngineUnreachable(f"cannot reach the engine at {self.endpoint}: {reason}") from error
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for this thread's next request."""
@@ -178,14 +215,44 @@ class Transport:
 
         ``query``: None values are left out, bool become 1/0, dict and list become JSON (Docker's filters).
         ``body`` is JSON, or bytes as they are; ``upload`` is sent chunked; ``hijack`` asks for 101 UPGRADED.
+        An older engine that refuses our API version is asked again in its own.
         """
-        lines = [f"{method} {self._target(path, query)} HTTP/1.1", "Host: solva"]
+        if upload is not None and not self._answered:
+            self.negotiate()  # a stream cannot be sent twice
+        response = self._send(method, path, query, body, headers, upload, hijack)
+        if response.status == 400 and not self._answered and upload is None:
+            data = response.read()
+            response.close()
+            highest = data.partition(b"Maximum supported API version is ")[2]
+            if b"is too new" not in data or not highest:
+                raise error_of(400, data)
+            self.version = _version_in(highest)
+            response = self._send(method, path, query, body, headers, upload, hijack)
+        self._answered = True
+        return response
+
+    def negotiate(self) -> None:
+        """Ask the engine for its highest API version and speak no newer one."""
+        version, self.version = self.version, ""
+        try:
+            with self._send("GET", "/_ping", None, None, None, None, False) as response:
+                response.read()
+                highest = response.headers.get("api-version", version)
+        finally:
+            self.version = version
+        if _numbers(highest) < _numbers(version):
+            self.version = highest
+        self._answered = True
+
+    def _send(self, method: str, path: str, query: dict[str, Any] | None, body: Any,
+              headers: dict[str, str] | None, upload: Iterable[bytes] | None, hijack: bool) -> Response:
+        lines = [f"{method} {self._target(path, query)} HTTP/1.1", "Host: solva", "User-Agent: solva"]
         payload = b""
         extra = dict(headers or {})
         if upload is not None:
             extra.setdefault("Transfer-Encoding", "chunked")
         elif body is not None:
-            payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+            payload = body if isinstance(body, bytes) else dumps(body).encode()
             extra.setdefault("Content-Type", "application/json")
             extra["Content-Length"] = str(len(payload))
         elif method in ("POST", "PUT"):
@@ -201,6 +268,9 @@ class Transport:
                 return self._exchange(kept, head + payload, None, method)
             except (EOFError, ConnectionError):
                 kept.close()  # the engine closed an idle connection, or was replaced: once more on a new one
+            except BaseException:
+                kept.close()
+                raise
         elif kept is not None:
             kept.close()
         connection = self.connect()
@@ -225,7 +295,7 @@ class Transport:
         """The decoded JSON answer; None where there is no body."""
         with self.request(method, path, **options) as response:
             data = response.read()
-        return json.loads(data) if data else None
+        return loads(data) if data else None
 
     def hijack(self, method: str, path: str, **options: Any) -> Connection:
         """The raw two-way connection of attach and exec. The caller closes it; its ``buffer`` may hold data."""
@@ -256,26 +326,37 @@ class Transport:
         return Response(self, connection, status, headers, no_body=method == "HEAD" or status == 101)
 
     def _target(self, path: str, query: dict[str, Any] | None) -> str:
-        target = f"/v{self.version}{quote(path, safe='/:@-._~!$&()*+,;=%')}" if self.version else path
-        if query:
-            rows = []
-            for key, value in query.items():
-                if value is None:
-                    continue
-                if isinstance(value, bool):
-                    value = int(value)
-                elif isinstance(value, dict | list):
-                    value = json.dumps(value)
-                rows.append((key, str(value)))
-            if rows:
-                target += "?" + urlencode(rows)
-        return target
+        target = f"/v{self.version}{quote(path, _PATH_SAFE)}" if self.version else path
+        rows = []
+        for key, value in (query or {}).items():
+            if value is None:
+                continue
+            if isinstance(value, bool):
+                value = int(value)
+            elif isinstance(value, dict | list):
+                value = dumps(value)
+            rows.append(f"{key}={quote(str(value))}")
+        return f"{target}?{'&'.join(rows)}" if rows else target
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _version_in(text: bytes) -> str:
+    """The version number that ``text`` begins with."""
+    digits = ""
+    for char in text.decode("latin-1"):
+        if not (char.isdigit() or char == "."):
+            break
+        digits += char
+    return digits.strip(".")
 
 
 def error_of(status: int, body: bytes) -> errors.SolvaError:
     """The error class that stands for an answer, with the engine's message."""
     try:
-        message = str(json.loads(body)["message"])
+        message = str(loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         message = body.decode(errors="replace").strip() or f"the engine answered {status}"
     return _STATUS.get(status, errors.SystemFailure)(message)
