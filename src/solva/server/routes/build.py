@@ -1,0 +1,45 @@
+"""/build"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from solva.api.types.build import BuildOptions
+from solva.server.json import filters, header_json, reply
+from solva.server.progress import progress_stream
+from solva.server.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from solva.server.backend import Backends
+    from solva.server.http import Request
+
+
+class BuildRoutes:
+    """Builds and their cache."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._builder = backends.builder
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/build", self.build, abandons=True),
+            Route("POST", "/build/prune", self.prune),
+        ]
+
+    async def build(self, request: Request) -> None:
+        query: dict[str, Any] = dict(request.query)
+        query["t"] = request.query_all("t")
+        options = BuildOptions.from_query(query)
+        auth = header_json(request, "X-Registry-Config")
+
+        async def build(progress: Callable[[dict[str, Any]], None]) -> None:
+            await self._builder.build(options, request.chunks(), auth, progress)
+        await progress_stream(request, build)
+
+    async def prune(self, request: Request) -> None:
+        await request.body()
+        keep = request.integer("keep-storage", request.integer("reserved-space", 0))
+        deleted, space = await self._builder.prune(all=request.flag("all"), keep=keep, filters=filters(request))
+        reply(request, {"CachesDeleted": deleted, "SpaceReclaimed": space})

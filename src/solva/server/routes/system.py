@@ -1,0 +1,108 @@
+"""/_ping, /version, /info, /events, /auth, /system/df, and the swarm endpoints of an engine that is in none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from solva.clock import parse_rfc3339
+from solva.errors import InvalidParameter, NotImplementedHere, Unavailable
+from solva.server.json import decode, filters, reply
+from solva.server.routing import Route
+
+if TYPE_CHECKING:
+    from solva.server.backend import Backends
+    from solva.server.http import Request
+
+NO_SWARM = ('This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
+            "swarm and try again.")
+
+
+class SystemRoutes:
+    """What concerns the engine as a whole."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._system = backends.system
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/_ping", self.ping),
+            Route("HEAD", "/_ping", self.ping),
+            Route("GET", "/version", self.version),
+            Route("GET", "/info", self.info),
+            Route("GET", "/events", self.events, abandons=True),
+            Route("POST", "/auth", self.auth),
+            Route("GET", "/system/df", self.disk_usage),
+            *(Route("GET", path, self.no_swarm)
+              for path in ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs", "/swarm/unlockkey")),
+            *(Route("POST", path, self.no_swarm)
+              for path in ("/swarm/update", "/swarm/leave", "/services/create", "/secrets/create",
+                           "/configs/create")),
+            *(Route("POST", path, self.no_swarm_ever) for path in ("/swarm/init", "/swarm/join", "/swarm/unlock")),
+            *(Route(method, f"/{kind}/{{id...}}", self.no_swarm)
+              for kind in ("nodes", "services", "tasks", "secrets", "configs") for method in ("GET", "POST", "DELETE")),
+            Route("GET", "/plugins", self.no_plugins),
+            *(Route(method, "/plugins/{name...}", self.plugins_absent) for method in ("GET", "POST", "DELETE")),
+            Route("POST", "/session", self.no_buildkit),
+            Route("POST", "/grpc", self.no_buildkit),
+        ]
+
+    async def ping(self, request: Request) -> None:
+        extra = "Builder-Version: 1\r\nSwarm: inactive\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+        request.respond(200, b"OK", "text/plain; charset=utf-8", extra)
+
+    async def version(self, request: Request) -> None:
+        reply(request, self._system.version())
+
+    async def info(self, request: Request) -> None:
+        reply(request, await self._system.info())
+
+    async def auth(self, request: Request) -> None:
+        body = await decode(request, dict[str, Any])
+        reply(request, await self._system.auth(body))
+
+    async def disk_usage(self, request: Request) -> None:
+        kinds = set(request.query_all("type"))
+        unknown = kinds - {"container", "image", "volume", "build-cache"}
+        if unknown:
+            raise InvalidParameter(f"unknown object type: {sorted(unknown)[0]}")
+        reply(request, await self._system.disk_usage(kinds))
+
+    async def events(self, request: Request) -> None:
+        wanted = filters(request)
+        since, until = _moment(request, "since"), _moment(request, "until")
+        stream = await request.stream()
+        encode = msgspec.json.Encoder().encode
+        async for event in self._system.events(since, until, wanted):
+            await stream.write(encode(event) + b"\n")
+        stream.end()
+
+    async def no_swarm(self, request: Request) -> None:
+        raise Unavailable(NO_SWARM)
+
+    async def no_swarm_ever(self, request: Request) -> None:
+        raise NotImplementedHere("Solva has no swarm mode; overlay networks join engines through etcd instead")
+
+    async def no_plugins(self, request: Request) -> None:
+        reply(request, [])
+
+    async def plugins_absent(self, request: Request) -> None:
+        raise NotImplementedHere("Solva does not manage plugins of Docker's plugin store")
+
+    async def no_buildkit(self, request: Request) -> None:
+        raise NotImplementedHere("this engine has no BuildKit endpoint; set DOCKER_BUILDKIT=0 or use `solva build`")
+
+
+def _moment(request: Request, name: str) -> int | None:
+    """``since``/``until``: seconds with up to nine decimals, or RFC 3339; nanoseconds."""
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    seconds, _, fraction = text.partition(".")
+    if seconds.lstrip("-").isdigit():
+        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise InvalidParameter(f"invalid value for {name}: {text!r}") from None
