@@ -37,7 +37,8 @@ class VolumeRoutes:
 
     async def create(self, request: Request) -> None:
         body = await decode(request, VolumeCreate, optional=True)
-        reply(request, await self._volumes.create(body.Name, body.Driver, body.DriverOpts or {}, body.Labels or {}), 201)
+        volume = await self._volumes.create(body.Name, body.Driver, body.DriverOpts or {}, body.Labels or {})
+        reply(request, volume, 201)
 
     async def remove(self, request: Request) -> None:
         await self._volumes.remove(request.params["name"], force=request.flag("force"))
