@@ -263,6 +263,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._held = False
         self._head_size = 0
+        self._upgrade_body = 0  # bytes of body still to come before an upgraded connection turns raw
         self._url = b""
         self._headers: dict[str, str] = {}
         self.gone = False
@@ -284,6 +285,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._hijacked is not None:
             self._hijacked.feed(data)
+            return
+        if self._upgrade_body:
+            self._feed_upgrade_body(data)
             return
         if self._task is not None and self._request is not None and self._request._complete:
             self._pending.append(data)  # pipelined, or the raw part of a stream about to be taken over
@@ -339,6 +343,12 @@ class Connection(asyncio.Protocol):
         request = Request(self, self._parser.get_method().decode(), self._url, self._headers)
         request.keep_alive = self._parser.should_keep_alive() or request.wants_upgrade
         self._request = request
+        if request.wants_upgrade:
+            # the parser takes everything after the head of an upgrade for the new protocol: the body is ours to count
+            length = self._headers.get("content-length", "0")
+            if not length.isdigit() or "transfer-encoding" in self._headers:
+                raise InvalidParameter("a request for an upgrade needs a Content-Length")
+            self._upgrade_body = int(length)
         if self._headers.get("expect", "").lower() == "100-continue":
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._task = asyncio.get_running_loop().create_task(self._serve(request))
@@ -348,8 +358,18 @@ class Connection(asyncio.Protocol):
             self._request.feed(body)
 
     def on_message_complete(self) -> None:
-        if self._request is not None:
+        if self._request is not None and not self._upgrade_body:
             self._request.feed_end()
+
+    def _feed_upgrade_body(self, data: bytes) -> None:
+        body, rest = data[:self._upgrade_body], data[self._upgrade_body:]
+        self._upgrade_body -= len(body)
+        if self._request is not None:
+            self._request.feed(body)
+            if not self._upgrade_body:
+                self._request.feed_end()
+        if rest:
+            self._pending.append(rest)
 
     # used by Request and its answers ---------------------------------------------------------------------------
 
@@ -395,7 +415,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0]:]
-            if rest:
+            if self._upgrade_body:
+                self._feed_upgrade_body(rest)
+            elif rest:
                 self._pending.append(rest)
         except (httptools.HttpParserError, InvalidParameter) as error:
             if self._transport is not None and self._task is None:
