@@ -46,7 +46,7 @@ class NetworkRoutes:
 
     async def connect(self, request: Request) -> None:
         body = await decode(request, NetworkConnect)
-        if not body.Container:
+        if not body.container:
             raise InvalidParameter("container name or ID is required")
         await self._containers.connect(request.params["id"], body)
         request.respond(200)
