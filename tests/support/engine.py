@@ -130,6 +130,8 @@ class LiveEngine:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = root / "engine.log"
         self._outside = outside
+        self._forwarding = ""
+        self.host_address = self.address = ""
         self._config = root / "engine.toml"
         root.mkdir(parents=True, exist_ok=True)
         self._config.write_text(config)
@@ -149,6 +151,15 @@ class LiveEngine:
             run("ip", "-n", self.name, "addr", "add", f"{self.address}/24", "dev", "eth0")
             run("ip", "-n", self.name, "link", "set", "eth0", "up")
             run("ip", "-n", self.name, "route", "add", "default", "via", self.host_address)
+            self._forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+            table = self.name.replace("-", "_")
+            run("nft", "-f", "-", input=f"""table ip {table} {{
+                chain post {{
+                    type nat hook postrouting priority 100
+                    ip saddr {self.host_address}/24 oifname != "{link}" masquerade
+                }}
+            }}""")
 
     def start(self) -> None:
         """Start and wait for the socket."""
@@ -201,6 +212,10 @@ class LiveEngine:
             if point.startswith(f"{self.root}/"):
                 run("umount", "-l", point, check=False)
         run("ip", "netns", "del", self.name, check=False)
+        if self._outside:
+            run("nft", "delete", "table", "ip", self.name.replace("-", "_"), check=False)
+            if self._forwarding:
+                Path("/proc/sys/net/ipv4/ip_forward").write_text(self._forwarding)
 
     # talking to it
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from solva.api.streams import StreamSession
     from solva.api.types.build import BuildOptions
-    from solva.api.types.container import AttachOptions, ContainerCreate, LogsOptions, UpdateConfig
+    from solva.api.types.container import (
+        AttachOptions,
+        CommitOptions,
+        ContainerCreate,
+        LogsOptions,
+        UpdateConfig,
+    )
     from solva.api.types.exec import ExecCreate, ExecStart
     from solva.api.types.network import NetworkConnect, NetworkCreate, NetworkDisconnect
 
@@ -50,8 +56,7 @@ class ContainerBackend(Protocol):
     async def archive_get(self, ref: str, path: str) -> tuple[Json, AsyncIterator[bytes]]: ...
     async def archive_put(self, ref: str, path: str, data: AsyncIterator[bytes], *,
                           no_overwrite_dir_non_dir: bool, copy_uid_gid: bool) -> None: ...
-    async def commit(self, ref: str, *, repo: str, tag: str, author: str, comment: str, pause: bool,
-                     changes: list[str], config: Json | None) -> str: ...
+    async def commit(self, options: CommitOptions) -> str: ...
     async def exec_create(self, ref: str, body: ExecCreate) -> str: ...
     async def exec_start(self, exec_id: str, body: ExecStart) -> StreamSession | None: ...
     async def exec_resize(self, exec_id: str, height: int, width: int) -> None: ...

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from solva.api.types.container import decode as decode_body
+from solva.clock import parse_rfc3339
 from solva.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -32,10 +34,7 @@ async def decode(request: Request, type_: type[T], *, optional: bool = False) ->
         if not optional:
             raise InvalidParameter("invalid JSON: got EOF while reading request body")
         data = b"{}"
-    try:
-        return msgspec.json.decode(data, type=type_)
-    except msgspec.DecodeError as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from error
+    return decode_body(data, type_)
 
 
 def filters(request: Request) -> dict[str, list[str]]:
@@ -71,3 +70,17 @@ def header_json(request: Request, name: str) -> dict[str, Any] | None:
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidParameter(f"invalid {name} header: {error}") from error
     return value if isinstance(value, dict) else None
+
+
+def moment(request: Request, name: str) -> int | None:
+    """``since``/``until``: seconds with up to nine decimals, or RFC 3339; nanoseconds."""
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    seconds, _, fraction = text.partition(".")
+    if seconds.lstrip("-").isdigit():
+        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise InvalidParameter(f"invalid value for {name}: {text!r}") from None

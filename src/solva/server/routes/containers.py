@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from solva.api.types.container import AttachOptions, ContainerCreate, LogsOptions, UpdateConfig
+from solva.api.types.container import AttachOptions, CommitOptions, ContainerCreate, LogsOptions, UpdateConfig
 from solva.errors import InvalidParameter, SolvaError
-from solva.server.json import decode, filters, reply
+from solva.server.json import decode, filters, moment, reply
 from solva.server.routing import Route
 
 if TYPE_CHECKING:
@@ -150,13 +150,12 @@ class ContainerRoutes:
         await session.run(stream)
 
     async def logs(self, request: Request) -> None:
-        query = request.query
         if not request.flag("stdout") and not request.flag("stderr"):
             raise InvalidParameter("Bad parameters: you must choose at least one stream")
         options = LogsOptions(
             follow=request.flag("follow"), stdout=request.flag("stdout"), stderr=request.flag("stderr"),
-            since=query.get("since", ""), until=query.get("until", ""), timestamps=request.flag("timestamps"),
-            tail=query.get("tail", "") or "all", details=request.flag("details"),
+            since=moment(request, "since") or 0, until=moment(request, "until") or 0,
+            timestamps=request.flag("timestamps"), tail=_tail(request), details=request.flag("details"),
         )
         tty, lines = await self._containers.logs(request.params["name"], options)
         modern = tuple(map(int, request.version.split("."))) >= (1, 42)
@@ -205,17 +204,21 @@ class ContainerRoutes:
 
     async def commit(self, request: Request) -> None:
         query = request.query
-        body = await request.body()
-        identifier = await self._containers.commit(
-            query.get("container", ""), repo=query.get("repo", ""), tag=query.get("tag", ""),
+        identifier = await self._containers.commit(CommitOptions(
+            container=query.get("container", ""), repo=query.get("repo", ""), tag=query.get("tag", ""),
             author=query.get("author", ""), comment=query.get("comment", ""), pause=request.flag("pause", True),
-            changes=request.query_all("changes"),
-            config=msgspec.json.decode(body) if body.strip() else None)
+            changes=tuple(request.query_all("changes")), config=await decode(request, dict[str, Any], optional=True)))
         reply(request, {"Id": identifier}, 201)
 
 
 def _seconds(request: Request) -> int | None:
     return request.integer("t", 0) if request.query.get("t") else None
+
+
+def _tail(request: Request) -> int:
+    """-1 for all; what is not a number means all, as in Docker."""
+    text = request.query.get("tail", "")
+    return int(text) if text.isdigit() else -1
 
 
 def _path(request: Request) -> str:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from solva.clock import parse_rfc3339
 from solva.errors import InvalidParameter, NotImplementedHere, Unavailable
-from solva.server.json import decode, filters, reply
+from solva.server.json import decode, filters, moment, reply
 from solva.server.routing import Route
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class SystemRoutes:
 
     async def events(self, request: Request) -> None:
         wanted = filters(request)
-        since, until = _moment(request, "since"), _moment(request, "until")
+        since, until = moment(request, "since"), moment(request, "until")
         stream = await request.stream()
         encode = msgspec.json.Encoder().encode
         async for event in self._system.events(since, until, wanted):
@@ -92,17 +91,3 @@ class SystemRoutes:
 
     async def no_buildkit(self, request: Request) -> None:
         raise NotImplementedHere("this engine has no BuildKit endpoint; set DOCKER_BUILDKIT=0 or use `solva build`")
-
-
-def _moment(request: Request, name: str) -> int | None:
-    """``since``/``until``: seconds with up to nine decimals, or RFC 3339; nanoseconds."""
-    text = request.query.get(name, "")
-    if not text:
-        return None
-    seconds, _, fraction = text.partition(".")
-    if seconds.lstrip("-").isdigit():
-        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise InvalidParameter(f"invalid value for {name}: {text!r}") from None
