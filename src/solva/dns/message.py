@@ -87,7 +87,7 @@ class Query:
 
 def _read_name(packet: bytes, offset: int) -> tuple[bytes, int]:
     """A question's name (never compressed there) and what follows it."""
-    labels = []
+    labels: list[bytes] = []
     start = offset
     size = len(packet)
     while offset < size:

@@ -28,7 +28,7 @@ class Network:
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.names: dict[bytes, list[Member]] = {}
-        self.addresses: dict[bytes, bytes] = {}
+        self.addresses: dict[bytes, tuple[Member, bytes]] = {}
         self.members = 0
 
     def add(self, member: Member, written: bytes) -> None:
@@ -39,7 +39,7 @@ class Network:
         if written:
             for address in (member.v4, member.v6):
                 if address:
-                    self.addresses[address] = written + b"." + self.name
+                    self.addresses[address] = member, written + b"." + self.name
 
     def discard(self, member: Member) -> None:
         self.members -= 1
@@ -49,7 +49,9 @@ class Network:
             if not others:
                 del self.names[name]
         for address in (member.v4, member.v6):
-            self.addresses.pop(address, None)
+            # The address may be another's by now: addresses are given again faster than names are taken back.
+            if self.addresses.get(address, (None,))[0] is member:
+                del self.addresses[address]
 
 
 class Server:
@@ -82,7 +84,7 @@ class Sandbox:
 
 
 class Zones:
-    """All networks and sandboxes. A change is whole: a file that makes no sense raises ValueError and changes nothing."""
+    """All networks and sandboxes. A change is whole: a state that makes no sense raises ValueError, changes nothing."""
 
     def __init__(self) -> None:
         self.sandboxes: dict[str, Sandbox] = {}
@@ -179,7 +181,7 @@ def reverse(sandbox: Sandbox, name: bytes) -> bytes | None:
         for _, network, _, _ in sandbox.places:
             found = network.addresses.get(address)
             if found is not None:
-                return found
+                return found[1]
     return None
 
 
