@@ -118,7 +118,8 @@ class Snapshotter:
         try:
             await asyncio.to_thread(self._mount, snapshot)
         except OSError as error:
-            raise SystemFailure(f"error creating overlay mount to {target}: {(error.strerror or '').lower()}") from error
+            reason = (error.strerror or "").lower()
+            raise SystemFailure(f"error creating overlay mount to {target}: {reason}") from error
         return target
 
     async def unmount(self, key: str) -> None:
@@ -334,7 +335,7 @@ def _write_layer(upper: Path, target: Path) -> tuple[str, str, int]:
     compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
     pending: list[bytes] = []
     held = 0
-    with open(target, "wb", buffering=0) as file:
+    with open(target, "wb") as file:
 
         def put(data: bytes) -> None:
             if data:

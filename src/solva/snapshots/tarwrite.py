@@ -42,7 +42,8 @@ def header(
     for key, value in (attributes or {}).items():
         pax[b"SCHILY.xattr." + os.fsencode(key)] = value
     numbers = (
-        stat.S_IMODE(info.st_mode) if mode is None else mode, 0 if b"uid" in pax else info.st_uid, 0 if b"gid" in pax else info.st_gid,
+        stat.S_IMODE(info.st_mode) if mode is None else mode,
+        0 if b"uid" in pax else info.st_uid, 0 if b"gid" in pax else info.st_gid,
         0 if b"size" in pax else size, 0 if b"mtime" in pax else seconds,
     )
     device = info.st_rdev if kind in (b"3", b"4") else 0
