@@ -1,4 +1,4 @@
-"""``python -m solva.dns --run-root RUN [--log-queries]``: the name server, in the foreground.
+"""``python -m solva.dns --run-root RUN [--log-queries] [--ready-fd N]``: the name server, in the foreground.
 
 The engine starts this file by its path, without site-packages: it needs the standard library alone, and is up in the
 time that others take to find their packages.
@@ -17,23 +17,25 @@ from solva.dns import paths
 from solva.dns.control import Control
 from solva.dns.server import Server
 
-_USAGE = "usage: python -m solva.dns --run-root RUN [--log-queries]"
+_USAGE = "usage: python -m solva.dns --run-root RUN [--log-queries] [--ready-fd N]"
 
 
-def _options(arguments: list[str]) -> tuple[str, bool]:
-    run, log_queries = "", False
+def _options(arguments: list[str]) -> tuple[str, bool, int]:
+    run, log_queries, ready = "", False, -1
     rest = list(arguments)
     while rest:
         option = rest.pop(0)
         if option == "--run-root" and rest:
             run = rest.pop(0)
+        elif option == "--ready-fd" and rest and rest[0].isdigit():
+            ready = int(rest.pop(0))
         elif option == "--log-queries":
             log_queries = True
         else:
             sys.exit(_USAGE)
     if not run:
         sys.exit(_USAGE)
-    return run, log_queries
+    return run, log_queries, ready
 
 
 def _lock(run: str) -> int:
@@ -58,13 +60,16 @@ def _raise_file_limit() -> None:
 
 def main() -> None:
     """Serve until told to stop."""
-    run, log_queries = _options(sys.argv[1:])
+    run, log_queries, ready = _options(sys.argv[1:])
     os.makedirs(paths.directory(run), exist_ok=True)
     pid_file = _lock(run)
     _raise_file_limit()
     server = Server(run, log_queries=log_queries)
     server.load_all()
     Control(server, run)
+    if ready >= 0:
+        os.write(ready, b"ready\n")
+        os.close(ready)
     gc.collect()
     gc.freeze()
     server.reactor.run()

@@ -12,6 +12,7 @@ from solva.dns import paths
 from solva.dns.server import Server
 
 _LINE = 4096
+_SEND_SECONDS = 1.0
 
 
 class Control:
@@ -73,7 +74,10 @@ class _Client:
             self._in += data
             *lines, self._in = self._in.split(b"\n")
             for line in lines:
-                self._socket.sendall(self._control.execute(line.decode("utf-8", "replace")).encode() + b"\n")
+                answer = self._control.execute(line.decode("utf-8", "replace"))
+                self._socket.settimeout(_SEND_SECONDS)
+                self._socket.sendall(answer.encode() + b"\n")
+                self._socket.setblocking(False)
         except BlockingIOError:
             return
         except OSError:

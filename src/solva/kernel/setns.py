@@ -4,13 +4,18 @@ setns(2) changes the calling thread, so it is done in a fresh thread that ends w
 stay in that namespace for good.
 """
 
+from __future__ import annotations
+
 import _thread
 import ctypes
 import os
-from collections.abc import Callable
-from typing import TypeVar
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # typing itself costs the name server 7 ms and half a megabyte
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
