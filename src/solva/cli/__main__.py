@@ -1,0 +1,5 @@
+"""``python -m solva.cli``."""
+
+from solva.cli.main import main
+
+main()
