@@ -1,0 +1,119 @@
+"""Docker's ``default`` address management: subnets and addresses of every network, in memory.
+
+Nothing is stored here: a network's record holds its subnets, a sandbox's its addresses, and both are told again to a
+new engine (``restore``, ``adopt``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+
+from solva.api.types.network import IpamPool
+from solva.errors import InvalidParameter, SystemFailure
+from solva.networks.ipam import subnets
+from solva.networks.ipam.addresses import Addresses, IPNetwork
+from solva.networks.model import Network, Pool
+
+
+class DefaultIpam:
+    """``routed`` gives the prefixes that the host has routes to now: no pool is put over them unasked."""
+
+    def __init__(self, sources: Sequence[subnets.PoolSource], routed: Callable[[], list[IPNetwork]]) -> None:
+        self._sources = tuple(sources)
+        self._routed = routed
+        self._pools: dict[str, list[Addresses]] = {}
+        self._subnets: dict[str, list[IPNetwork]] = {}
+
+    def allocate(self, network_id: str, config: Sequence[IpamPool], *, ipv4: bool, ipv6: bool,
+                 gateway: bool) -> tuple[Pool, ...]:
+        """Subnets for a new network: those of ``config``, and one of the default pools for a family without.
+
+        ``gateway``: the driver wants one although the user named none. All of it or nothing.
+        """
+        subnets.check(config)
+        wanted = [pool for pool in config if ipv6 or ":" not in pool.subnet]
+        wanted = [pool for pool in wanted if ipv4 or ":" in pool.subnet]
+        mine: list[IPNetwork] = []
+        made: list[tuple[Pool, Addresses]] = []
+        for pool in wanted:
+            subnet = ipaddress.ip_network(pool.subnet)
+            subnets.refuse_overlap(subnet, [*self._taken(), *mine])
+            mine.append(subnet)
+            made.append(_given(pool, subnet, gateway))
+        for version, enabled in ((4, ipv4), (6, ipv6)):
+            if not enabled or any(subnet.version == version for subnet in mine):
+                continue
+            found = subnets.choose(self._sources, version, [*self._taken(), *mine, *self._routed()])
+            if found is None:
+                raise InvalidParameter(subnets.EXHAUSTED)
+            mine.append(found)
+            addresses = Addresses(found)
+            made.append((Pool(str(found), (addresses.first() or "") if gateway else ""), addresses))
+        self._pools[network_id] = [addresses for _, addresses in made]
+        self._subnets[network_id] = mine
+        return tuple(pool for pool, _ in made)
+
+    def restore(self, network: Network) -> None:
+        """Learn a network of the store."""
+        self._pools[network.id] = []
+        self._subnets[network.id] = []
+        for pool in network.pools:
+            subnet = ipaddress.ip_network(pool.subnet)
+            addresses = Addresses(subnet, ipaddress.ip_network(pool.ip_range) if pool.ip_range else None)
+            for address in (pool.gateway, *pool.aux.values()):
+                if address:
+                    addresses.take(address)
+            self._pools[network.id].append(addresses)
+            self._subnets[network.id].append(subnet)
+
+    def forget(self, network_id: str) -> None:
+        """The network is gone; fine when it was not known."""
+        self._pools.pop(network_id, None)
+        self._subnets.pop(network_id, None)
+
+    def take(self, network: Network, version: int, address: str = "") -> tuple[str, int]:
+        """An address for an endpoint and its prefix length: the one named, or the next; ("", 0) without such a pool."""
+        mine = [(pool, addresses) for pool, addresses in zip(network.pools, self._pools[network.id], strict=True)
+                if (":" in pool.subnet) == (version == 6)]
+        if not mine:
+            return "", 0
+        if address:
+            text = str(ipaddress.ip_address(address))
+            for _, addresses in mine:
+                if text in addresses:
+                    addresses.take(text)
+                    return text, addresses.prefix
+            raise InvalidParameter(f"no configured subnet or ip-range contain the IP address {address}")
+        for _, addresses in mine:
+            found = addresses.next()
+            if found is not None:
+                return found, addresses.prefix
+        raise SystemFailure(f"no available IPv{version} addresses on this network's address pools: "
+                            f"{network.name} ({network.id})")
+
+    def release(self, network_id: str, address: str) -> None:
+        """Fine when address or network are gone."""
+        for addresses in self._pools.get(network_id, []):
+            if address and address in addresses:
+                addresses.release(address)
+
+    def _taken(self) -> list[IPNetwork]:
+        return [subnet for rows in self._subnets.values() for subnet in rows]
+
+
+def _given(pool: IpamPool, subnet: IPNetwork, gateway: bool) -> tuple[Pool, Addresses]:
+    addresses = Addresses(subnet, ipaddress.ip_network(pool.ip_range) if pool.ip_range else None)
+    chosen = pool.gateway
+    if chosen:
+        addresses.take(chosen)
+    elif gateway:
+        chosen = addresses.first() or ""
+    for name, address in pool.auxiliary_addresses.items():
+        try:
+            addresses.take(address)
+        except SystemFailure as error:
+            raise SystemFailure(f"failed to allocate secondary ip address ({name}:{address}): {error}") from None
+    record = Pool(subnet=str(subnet), gateway=chosen, ip_range=pool.ip_range, aux=dict(pool.auxiliary_addresses),
+                  given=True, gateway_given=bool(pool.gateway))
+    return record, addresses
