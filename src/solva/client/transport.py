@@ -213,7 +213,8 @@ class Transport:
              hijack: bool = False) -> Response:
         """Send one request, return the answer with its body unread, whatever its status.
 
-        ``query``: None values are left out, bool become 1/0, dict and list become JSON (Docker's filters).
+        ``query``: None values are left out, bool become 1/0, dict and list become JSON (Docker's filters), a tuple
+        repeats its key.
         ``body`` is JSON, or bytes as they are; ``upload`` is sent chunked; ``hijack`` asks for 101 UPGRADED.
         An older engine that refuses our API version is asked again in its own.
         """
@@ -335,7 +336,8 @@ class Transport:
                 value = int(value)
             elif isinstance(value, dict | list):
                 value = dumps(value)
-            rows.append(f"{key}={quote(str(value))}")
+            for item in value if isinstance(value, tuple) else (value,):
+                rows.append(f"{key}={quote(str(item))}")
         return f"{target}?{'&'.join(rows)}" if rows else target
 
 

@@ -61,16 +61,19 @@ class Listing:
         return compact({name: value(row) for name, (_, value) in self.columns.items()}, html=True, sort=True)
 
     def _template(self, rows: Iterable[Any], format: str) -> str:
-        from solva.cli.output.template import Template
+        from solva.cli.output.template import Template, TemplateError
 
         table = format.startswith("table")
         source = format[5:].strip() if table else format
         source = source.replace("\\t", "\t").replace("\\n", "\n")
         template = Template(source)
-        lines = [template.render(Row(self, row)) for row in rows]
-        if not table:
-            return "".join(f"{line}\n" for line in lines)
-        lines.insert(0, template.render(Headers(self)))
+        try:
+            lines = [template.render(Row(self, row)) for row in rows]
+            if not table:
+                return "".join(f"{line}\n" for line in lines)
+            lines.insert(0, template.render(Headers(self)))
+        except TemplateError as error:
+            raise error.begun("failed to execute template") from None
         cells = [[clean(cell) for cell in part.split("\t")] for line in lines for part in line.split("\n")]
         return "\n".join(align(cells)) + "\n"
 

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class TemplateError(CommandError):
-    """The template cannot be read or run."""
+    """The template cannot be read (status 64, the message complete) or run (Go's message, for the caller to begin)."""
+
+    def begun(self, prefix: str) -> TemplateError:
+        """The error as the caller says it."""
+        return self if self.status == 64 else TemplateError(f"{prefix}: {self}", self.status)
 
 
 class _Break(Exception):
@@ -213,7 +217,7 @@ def _field(value: Any, name: str, args: list[Any], path: list[str]) -> Any:
         try:
             return method(name, args)
         except KeyError:
-            raise TemplateError(f"failed to execute template: {where}: can't evaluate field {name} in type "
+            raise TemplateError(f"{where}: can't evaluate field {name} in type "
                                 f"{value.template_type()}") from None
     if value is None:
         raise TemplateError(f"{where}: nil pointer evaluating interface {{}}.{name}")

@@ -67,6 +67,8 @@ def _type(value: Any) -> str:
 
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
+        if value is None and isinstance(key, str):
+            return ""  # an empty map of the engine arrives as null
         if value is None:
             raise TypeError("index of untyped nil")
         if isinstance(value, dict):
@@ -85,7 +87,7 @@ def _index(value: Any, *keys: Any) -> Any:
 
 def _flat(value: dict[str, Any]) -> bool:
     """Whether a map looks like Go's map[string]string, where a missing key is the empty string."""
-    return bool(value) and all(isinstance(item, str) for item in value.values())
+    return all(isinstance(item, str) for item in value.values())
 
 
 def _slice(value: Any, *bounds: int) -> Any:

@@ -33,7 +33,7 @@ def together(names: list[str], act: Callable[[str], str | None]) -> int:
         return each(names, act)
     import threading
 
-    results: dict[int, str | None | SolvaError] = {}
+    results: dict[int, str | SolvaError | None] = {}
 
     def work(index: int, name: str) -> None:
         try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from solva.cli.commands.container.each import together
 from solva.cli.flags import Command, Flag
+from solva.cli.session import warn
 from solva.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from solva.cli.flags import Options
-    from solva.cli.session import Session, warn
-else:
-    from solva.cli.session import warn
+    from solva.cli.session import Session
 
 
 def run(session: Session, options: Options) -> int:
@@ -28,8 +27,7 @@ def run(session: Session, options: Options) -> int:
                 raise
             missing.append(str(error))
 
-    names = [name for name in options.args]
-    status = together(names, act)
+    status = together(options.args, act)
     for text in missing:
         warn(f"Error response from daemon: {text}")
     return status
