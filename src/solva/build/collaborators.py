@@ -1,0 +1,39 @@
+"""What a build needs of the rest of the engine; fulfilled by snapshots, images and containers (and by fakes)."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from solva.snapshots.layers import LayerInfo
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Snapshots(Protocol):
+    """Writable file systems over chains of layers (``snapshots.Snapshotter``)."""
+
+    async def prepare(self, key: str, parents: tuple[str, ...]) -> None: ...
+    async def mount(self, key: str) -> Path: ...
+    async def unmount(self, key: str) -> None: ...
+    async def remove(self, key: str) -> None: ...
+    async def commit(self, key: str) -> LayerInfo: ...
+
+
+class BaseImage(Protocol):
+    """An image as ``ImageService.resolve`` gives it; ``config`` is the OCI image configuration."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def config(self) -> dict[str, Any]: ...
+    @property
+    def chain(self) -> tuple[str, ...]: ...
+
+
+class Images(Protocol):
+    """The image store (``images.ImageService``)."""
+
+    def resolve(self, ref: str) -> BaseImage: ...
+    async def pull(self, ref: str, *, platform: str, auth: Any, progress: Progress) -> BaseImage: ...
+    async def create(self, config: dict[str, Any], layers: Sequence[LayerInfo], parent: str,
+                     tags: Sequence[str]) -> BaseImage: ...
