@@ -27,4 +27,5 @@ def run(session: Session, options: Options) -> int:
 
 
 COMMAND = Command("tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
-                  "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", run, arity=(2, 2), aliases=("image tag", "tag"))
+                  "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", run,
+                  arity=(2, 2), aliases=("image tag", "tag"))
