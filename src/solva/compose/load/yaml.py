@@ -1,0 +1,242 @@
+"""YAML text to plain values, with the position of every key and item.
+
+Scalars follow YAML 1.2 as Compose reads it: ``yes``/``on`` are strings, ``22:22`` is a string, ``0777`` is octal.
+Anchors, aliases and ``<<`` are resolved here; ``!reset`` and ``!override`` are recorded by path for the merge.
+"""
+
+from __future__ import annotations
+
+import yaml
+
+from solva.compose.errors import ComposeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Path = tuple[str | int, ...]
+
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_TRUE = frozenset(("true", "True", "TRUE"))
+_FALSE = frozenset(("false", "False", "FALSE"))
+_NUMBER_START = frozenset("0123456789+-.")
+_SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+
+
+class Document:
+    """One file: its value, and where things stand. Lines and columns count from 1."""
+
+    __slots__ = ("file", "overrides", "positions", "resets", "value")
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.value: Any = None
+        self.positions: dict[Path, tuple[int, int]] = {}
+        self.resets: list[Path] = []
+        self.overrides: list[Path] = []
+
+    def place(self, path: Path) -> str:
+        """``file:line:column`` of the nearest known node at or above ``path``."""
+        while path and path not in self.positions:
+            path = path[:-1]
+        if path in self.positions:
+            line, column = self.positions[path]
+            return f"{self.file}:{line}:{column}"
+        return self.file
+
+
+def parse(text: str, file: str) -> Document:
+    """The document in ``text``; several documents in one file are merged by the caller, one at a time."""
+    return parse_all(text, file)[0]
+
+
+def parse_all(text: str, file: str) -> list[Document]:
+    """Every document of ``text``. ComposeError with file, line and column when it is not YAML."""
+    documents = []
+    try:
+        events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        for event in events:
+            if type(event) is yaml.DocumentStartEvent:
+                documents.append(_Builder(events, file).document())
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, file) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ComposeError(f"failed to parse {file}: yaml: {error}") from None
+    return documents or [Document(file)]
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> ComposeError:
+    mark = error.problem_mark or error.context_mark
+    where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark is not None else file
+    line = f"line {mark.line + 1}: " if mark is not None else ""
+    problem = error.problem or str(error)
+    context = f" ({error.context})" if error.context else ""
+    return ComposeError(f"failed to parse {where}: yaml: {line}{problem}{context}")
+
+
+class _Builder:
+    """Turns one document's events into values."""
+
+    def __init__(self, events: Any, file: str) -> None:
+        self.events = events
+        self.result = Document(file)
+        self.anchors: dict[str, tuple[Any, Path]] = {}
+        self.open: set[str] = set()
+
+    def document(self) -> Document:
+        self.result.value = self.node(next(self.events), ())
+        return self.result
+
+    def fail(self, mark: Any, message: str) -> ComposeError:
+        return ComposeError(f"failed to parse {self.result.file}:{mark.line + 1}:{mark.column + 1}: {message}")
+
+    def node(self, event: Any, path: Path) -> Any:
+        kind = type(event)
+        mark = event.start_mark
+        if path not in self.result.positions:
+            self.result.positions[path] = (mark.line + 1, mark.column + 1)
+        if kind is yaml.AliasEvent:
+            return self.alias(event, path)
+        tag = event.tag
+        if tag == "!reset":
+            self.result.resets.append(path)
+        elif tag == "!override":
+            self.result.overrides.append(path)
+        anchor = event.anchor
+        if anchor:
+            self.open.add(anchor)
+        if kind is yaml.ScalarEvent:
+            plain = event.implicit[0] or (tag in ("!reset", "!override") and event.style in (None, ""))
+            value = resolve(event.value) if plain else tagged(event.value, tag)
+        elif kind is yaml.SequenceStartEvent:
+            value = self.sequence(path)
+        else:
+            value = self.mapping(path)
+        if anchor:
+            self.open.discard(anchor)
+            self.anchors[anchor] = (value, path)
+        return value
+
+    def alias(self, event: Any, path: Path) -> Any:
+        if event.anchor in self.open:
+            dotted = ".".join(map(str, path))
+            raise self.fail(event.start_mark, f"cycle detected: node at path {dotted} references a node above it")
+        if event.anchor not in self.anchors:
+            raise self.fail(event.start_mark, f"yaml: unknown anchor '{event.anchor}' referenced")
+        value, origin = self.anchors[event.anchor]
+        depth = len(origin)
+        if isinstance(value, dict | list):
+            for known, position in list(self.result.positions.items()):
+                if len(known) > depth and known[:depth] == origin:
+                    self.result.positions.setdefault(path + known[depth:], position)
+        return _copy(value)
+
+    def sequence(self, path: Path) -> list[Any]:
+        items: list[Any] = []
+        for event in self.events:
+            if type(event) is yaml.SequenceEndEvent:
+                return items
+            at = (*path, len(items))
+            before = len(self.result.resets)
+            value = self.node(event, at)
+            if len(self.result.resets) > before and self.result.resets[-1] == at:
+                continue
+            items.append(value)
+        return items
+
+    def mapping(self, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        merged: list[Any] = []
+        for event in self.events:
+            if type(event) is yaml.MappingEndEvent:
+                break
+            mark = event.start_mark
+            if type(event) is not yaml.ScalarEvent:
+                raise self.fail(mark, "yaml: a mapping key must be a string")
+            key = event.value
+            at = (*path, key)
+            if key == "<<" and event.implicit[0]:
+                merged.append((self.node(next(self.events), (*path, "<<")), mark))
+                continue
+            if key in lines:
+                raise self.fail(mark, f'line {mark.line + 1}: mapping key "{key}" already defined at line {lines[key]}')
+            lines[key] = mark.line + 1
+            self.result.positions[at] = (mark.line + 1, mark.column + 1)
+            before = len(self.result.resets)
+            value = self.node(next(self.events), at)
+            if len(self.result.resets) > before and self.result.resets[-1] == at:
+                continue
+            values[key] = value
+        for value, mark in merged:
+            self.merge_key(values, value, mark, path)
+        return values
+
+    def merge_key(self, values: dict[str, Any], value: Any, mark: Any, path: Path) -> None:
+        for source in value if isinstance(value, list) else [value]:
+            if not isinstance(source, dict):
+                raise self.fail(mark, "yaml: map merge requires map or sequence of maps as the value")
+            for key, inherited in source.items():
+                if key not in values:
+                    values[key] = _copy(inherited)
+                    origin = self.result.positions.get((*path, "<<", key))
+                    self.result.positions.setdefault((*path, key), origin or (mark.line + 1, mark.column + 1))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return value
+
+
+def tagged(text: str, tag: str | None) -> Any:
+    """A scalar with an explicit tag, or a quoted one."""
+    if tag is None or tag in ("!", "tag:yaml.org,2002:str"):
+        return text
+    value = resolve(text)
+    if tag == "tag:yaml.org,2002:float" and isinstance(value, int):
+        return float(value)
+    return value
+
+
+def resolve(text: str) -> Any:
+    """A plain scalar's value."""
+    if text in _NULL:
+        return None
+    first = text[0]
+    if first in _NUMBER_START:
+        return _number(text)
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    return text
+
+
+def _number(text: str) -> Any:
+    body = text[1:] if text[0] in "+-" else text
+    lower = body.lower()
+    if not body or not (body[0].isdigit() or body[0] == "."):
+        return text
+    if text.lower() in _SPECIAL:
+        return _SPECIAL[text.lower()]
+    try:
+        digits = body.replace("_", "") if body[0] != "_" and not body.endswith("_") else body
+        if digits.isdigit() and digits.isascii():
+            if len(digits) > 1 and digits[0] == "0" and all(char in "01234567" for char in digits):
+                value = int(digits, 8)
+            elif len(digits) > 1 and digits[0] == "0":
+                return float(text) if digits == body else text
+            else:
+                value = int(digits)
+            return -value if text[0] == "-" else value
+        if lower[:2] in ("0x", "0o", "0b"):
+            value = int(lower.replace("_", ""), 0)
+            return -value if text[0] == "-" else value
+        if all(char in "0123456789.eE+-" for char in body) and any(char.isdigit() for char in body):
+            return float(text)
+    except ValueError:
+        pass
+    return text

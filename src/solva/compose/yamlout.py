@@ -1,0 +1,108 @@
+"""Plain values to YAML, in the style Compose prints: two blanks, indented lists, quotes only where they are needed."""
+
+from __future__ import annotations
+
+from solva.compose.load.yaml import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_FIRST = frozenset("-?:,[]{}#&*!|>'\"%@` ")
+_OLD_BOOLEANS = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off",
+                           "OFF"))
+
+
+def dump(value: Any) -> str:
+    """``value`` as a YAML document."""
+    lines: list[str] = []
+    if isinstance(value, dict) and value:
+        _mapping(value, 0, lines)
+    elif isinstance(value, list) and value:
+        _sequence(value, 0, lines)
+    else:
+        lines.append(_scalar(value, 0))
+    return "\n".join(lines) + "\n"
+
+
+def _mapping(value: dict[str, Any], depth: int, lines: list[str]) -> None:
+    pad = " " * depth
+    for key, item in value.items():
+        name = _scalar(str(key), depth)
+        if isinstance(item, dict) and item:
+            lines.append(f"{pad}{name}:")
+            _mapping(item, depth + 2, lines)
+        elif isinstance(item, list) and item:
+            lines.append(f"{pad}{name}:")
+            _sequence(item, depth + 2, lines)
+        else:
+            lines.append(f"{pad}{name}: {_scalar(item, depth + 2)}")
+
+
+def _sequence(value: list[Any], depth: int, lines: list[str]) -> None:
+    pad = " " * depth
+    for item in value:
+        start = len(lines)
+        if isinstance(item, dict) and item:
+            _mapping(item, depth + 2, lines)
+        elif isinstance(item, list) and item:
+            _sequence(item, depth + 2, lines)
+        else:
+            lines.append(f"{pad}- {_scalar(item, depth + 2)}")
+            continue
+        lines[start] = f"{pad}- {lines[start][depth + 2:]}"
+
+
+def _scalar(value: Any, depth: int) -> str:
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, dict):
+        return "{}"
+    if isinstance(value, list):
+        return "[]"
+    return _string(str(value), depth)
+
+
+def _string(text: str, depth: int) -> str:
+    if not text or not isinstance(resolve(text), str) or text in _OLD_BOOLEANS or _is_base60(text):
+        return f'"{text}"'
+    if "\n" in text and not any(char != "\n" and char != "\t" and ord(char) < 32 for char in text):
+        return _literal(text, depth)
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        return _double(text)
+    return text if _plain(text) else "'" + text.replace("'", "''") + "'"
+
+
+def _is_base60(text: str) -> bool:
+    parts = text.lstrip("+-").split(":")
+    return len(parts) > 1 and all(part.replace("_", "").replace(".", "").isdigit() for part in parts)
+
+
+def _plain(text: str) -> bool:
+    first = text[0]
+    if first in _FIRST:
+        follows = text[1:2]
+        if first not in "-?:" or not follows or follows == " ":
+            return False
+    if text[-1] in " :" or text.startswith(("---", "...")):
+        return False
+    return ": " not in text and " #" not in text
+
+
+def _literal(text: str, depth: int) -> str:
+    pad = " " * depth
+    chomp = "" if text.endswith("\n") and not text.endswith("\n\n") else ("+" if text.endswith("\n") else "-")
+    indent = str(2) if text[:1] in " \n" else ""
+    body = text[:-1] if text.endswith("\n") else text
+    lines = [f"{pad}{line}" if line else "" for line in body.split("\n")]
+    return f"|{indent}{chomp}\n" + "\n".join(lines)
+
+
+def _double(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
