@@ -1,0 +1,136 @@
+"""Volumes, binds, tmpfs, and the files of configs and secrets."""
+
+from __future__ import annotations
+
+from solva.compose.errors import ComposeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from solva.compose.project import Project, Service
+
+    Body = dict[str, Any]
+
+
+def tmpfs(value: list[str], config: Body, host: Body) -> None:
+    host["Tmpfs"] = {item.partition(":")[0]: item.partition(":")[2] for item in value}
+
+
+def use_api_socket(value: bool, config: Body, host: Body) -> None:
+    if value:
+        host.setdefault("Binds", []).append("/var/run/docker.sock:/var/run/docker.sock")
+
+
+EFFECTS: dict[str, Callable[[Any, Body, Body], None]] = {"tmpfs": tmpfs, "use_api_socket": use_api_socket}
+
+
+def volumes(project: Project, service: Service, host: Body, inherited: tuple[str, ...]) -> None:
+    """``volumes``, ``configs`` and ``secrets`` as Binds where that says enough, else Mounts."""
+    binds: list[str] = [*host.get("Binds", ())]
+    mounts: list[Body] = []
+    for item in service.get("volumes") or ():
+        text = _as_bind(project, item)
+        if text:
+            binds.append(text)
+        else:
+            mounts.append(_as_mount(project, item))
+    taken = {item.get("target") for item in service.get("volumes") or ()}
+    binds += [item for item in inherited if item.partition(":")[2] not in taken or any(
+        mount["Target"] == item.partition(":")[2] and not mount.get("Source") for mount in mounts)]
+    carried = {item.partition(":")[2] for item in inherited}
+    mounts = [mount for mount in mounts if mount.get("Source") or mount["Type"] != "volume"
+              or mount["Target"] not in carried]
+    mounts += [_file_mount(entry, target) for entry, target, _ in files(project, service) if entry.get("file")]
+    if binds:
+        host["Binds"] = binds
+    if mounts:
+        host["Mounts"] = mounts
+
+
+def _as_bind(project: Project, item: Body) -> str:
+    kind = item["type"]
+    options = ["ro" if item.get("read_only") else "rw"]
+    if kind == "bind":
+        bind = item.get("bind") or {}
+        if not bind.get("create_host_path", False) or bind.get("recursive"):
+            return ""
+        options += [bind[key] for key in ("selinux", "propagation") if bind.get(key)]
+        return f"{item['source']}:{item['target']}:{','.join(options)}"
+    if kind == "volume" and item.get("source"):
+        volume = item.get("volume") or {}
+        if volume.get("subpath") or volume.get("labels"):
+            return ""
+        if volume.get("nocopy"):
+            options.append("nocopy")
+        return f"{project.volumes[item['source']]['name']}:{item['target']}:{','.join(options)}"
+    return ""
+
+
+def _as_mount(project: Project, item: Body) -> Body:
+    kind = item["type"]
+    mount: Body = {"Type": kind, "Target": item["target"], "ReadOnly": bool(item.get("read_only"))}
+    if item.get("consistency"):
+        mount["Consistency"] = item["consistency"]
+    if item.get("source"):
+        mount["Source"] = project.volumes[item["source"]]["name"] if kind == "volume" else item["source"]
+    if kind == "bind":
+        bind = item.get("bind") or {}
+        options: Body = {"CreateMountpoint": bool(bind.get("create_host_path"))}
+        if bind.get("propagation"):
+            options["Propagation"] = bind["propagation"]
+        if bind.get("recursive") == "disabled":
+            options["NonRecursive"] = True
+        elif bind.get("recursive") == "writable":
+            options["ReadOnlyNonRecursive"] = True
+        elif bind.get("recursive") == "readonly":
+            options["ReadOnlyForceRecursive"] = True
+        mount["BindOptions"] = options
+    elif kind == "volume":
+        volume = item.get("volume") or {}
+        mount["VolumeOptions"] = {"NoCopy": bool(volume.get("nocopy")), "Subpath": volume.get("subpath", ""),
+                                  "Labels": volume.get("labels") or {}}
+    elif kind == "tmpfs":
+        given = item.get("tmpfs") or {}
+        mount["TmpfsOptions"] = {"SizeBytes": int(given.get("size") or 0), "Mode": int(given.get("mode") or 0)}
+    elif kind == "image":
+        mount["ImageOptions"] = {"Subpath": (item.get("image") or {}).get("subpath", "")}
+    return mount
+
+
+def files(project: Project, service: Service) -> list[tuple[Any, str, Body]]:
+    """Configs and secrets of a service: (its definition, target path, the reference)."""
+    found: list[tuple[Any, str, Body]] = []
+    for section, default in (("configs", "/"), ("secrets", "/run/secrets/")):
+        for item in service.get(section) or ():
+            entry = getattr(project, section).get(item["source"])
+            if entry is None:
+                continue
+            if entry.get("external"):
+                raise ComposeError(f"unsupported external {section[:-1]} {item['source']}")
+            target = item.get("target") or default + item["source"]
+            found.append((entry, target if target.startswith("/") else default + target, item))
+    return found
+
+
+def _file_mount(entry: Body, target: str) -> Body:
+    return {"Type": "bind", "Source": entry["file"], "Target": target, "ReadOnly": True}
+
+
+def contents(project: Project, service: Service) -> list[tuple[str, bytes, Body]]:
+    """Configs and secrets that are copied into the container: (target, bytes, the reference)."""
+    result = []
+    for entry, target, reference in files(project, service):
+        if entry.get("file"):
+            continue
+        if "content" in entry:
+            text = entry["content"]
+        else:
+            name = entry.get("environment", "")
+            value = project.environment.get(name)
+            if value is None:
+                raise ComposeError(f'environment variable "{name}" required by file "{entry.get("name")}" is not set')
+            text = value
+        result.append((target, text.encode(), reference))
+    return result
