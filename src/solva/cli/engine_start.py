@@ -71,23 +71,23 @@ def spawn(socket_path: str, run: str, log_path: str) -> int:
     """Start the engine detached from this terminal, its output in the log; its pid."""
     command = arguments(socket_path, run)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.posix_spawn(command[0], command, _environment(), setsid=True, file_actions=[
+    return os.posix_spawn(command[0], command, environment(), setsid=True, file_actions=[
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, log_path, flags, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ])
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, able to find the package wherever it was imported from."""
-    environment = dict(os.environ)
+    result = dict(os.environ)
     package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    known = environment.get("PYTHONPATH", "")
+    known = result.get("PYTHONPATH", "")
     if not package_root.endswith("site-packages") and package_root not in known.split(os.pathsep):
-        environment["PYTHONPATH"] = package_root + (os.pathsep + known if known else "")
+        result["PYTHONPATH"] = package_root + (os.pathsep + known if known else "")
     for name in ("SOLVA_HOST", "DOCKER_HOST", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
-        environment.pop(name, None)
-    return environment
+        result.pop(name, None)
+    return result
 
 
 def _size(path: str) -> int:

@@ -91,6 +91,10 @@ def _dispatch(argv: list[str]) -> int:
     name, arguments = rest[0], rest[1:]
     if name == "compose":
         return _compose(session, arguments)
+    if name == "__complete":
+        from solva.cli.commands.system.completion import complete
+
+        return complete(session, arguments)
     if name == "help":
         return _dispatch([*arguments, "--help"])
     group = GROUPS.get(name)

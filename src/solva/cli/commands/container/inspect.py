@@ -16,7 +16,8 @@ def run(session: Session, options: Options) -> int:
     """Print the objects."""
     api, size = session.api, options.on("size") or None
     return show_objects(
-        options.args, lambda name: api.json("GET", f"/containers/{name}/json", query={"size": size}), options.text("format"))
+        options.args, lambda name: api.json("GET", f"/containers/{name}/json", query={"size": size}),
+        options.text("format"))
 
 
 COMMAND = Command(

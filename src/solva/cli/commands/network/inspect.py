@@ -16,7 +16,8 @@ def run(session: Session, options: Options) -> int:
     """Print the objects."""
     api, verbose = session.api, options.on("verbose") or None
     return show_objects(
-        options.args, lambda name: api.json("GET", f"/networks/{name}", query={"verbose": verbose}), options.text("format"))
+        options.args, lambda name: api.json("GET", f"/networks/{name}", query={"verbose": verbose}),
+        options.text("format"))
 
 
 COMMAND = Command(

@@ -1,0 +1,234 @@
+"""``solva build``: the context is packed and sent, the engine's steps are printed as they come."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from solva.cli.commands.container import values
+from solva.cli.errors import CommandError
+from solva.cli.flags import Command, Flag
+from solva.cli.output.progress import show_stream
+from solva.cli.session import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from solva.cli.flags import Options
+    from solva.cli.session import Session
+
+_DOCKERFILE_FROM_STDIN = ".dockerfile.stdin"
+_DOCKERFILE_FROM_OUTSIDE = ".dockerfile.outside"
+
+
+def run(session: Session, options: Options) -> int:
+    """Build an image."""
+    progress = options.text("progress")
+    if progress not in ("auto", "plain", "tty", "rawjson", "quiet"):
+        raise CommandError(f"invalid progress mode {progress}")
+    upload, dockerfile = _context(options)
+    query = _query(options, dockerfile)
+    headers = {"Content-Type": "application/x-tar"}
+    if session.config.get("auths") or session.config.get("credHelpers"):
+        from solva.cli.credentials import everything, header
+
+        headers["X-Registry-Config"] = header(everything(session))
+    identifier: list[str] = []
+    response = session.api.request("POST", "/build", query=query, upload=upload, headers=headers)
+
+    def aux(value: dict[str, Any]) -> None:
+        if value.get("ID"):
+            identifier[:] = [str(value["ID"])]
+
+    with response:
+        messages = response.lines()
+        if progress == "rawjson":
+            _raw(messages, aux)
+        elif options.on("quiet") or progress == "quiet":
+            _quiet(messages, aux, identifier)
+        else:
+            show_stream(messages, aux=aux)
+    if options.on("quiet") and identifier:
+        say(identifier[0])
+    if options.text("iidfile"):
+        if not identifier:
+            raise CommandError("server did not provide an image ID. Cannot write " + options.text("iidfile"))
+        with open(options.text("iidfile"), "w", encoding="ascii") as file:
+            file.write(identifier[0])
+    return 0
+
+
+def _raw(messages: Iterable[dict[str, Any]], aux: Any) -> None:
+    from solva.cli.output.gojson import compact
+
+    failure = None
+    for message in messages:
+        say(compact(message))
+        sys.stdout.flush()
+        if isinstance(message.get("aux"), dict):
+            aux(message["aux"])
+        failure = message.get("errorDetail") or failure
+    if failure:
+        raise CommandError(str(failure.get("message")), int(failure.get("code") or 1))
+
+
+def _quiet(messages: Iterable[dict[str, Any]], aux: Any, identifier: list[str]) -> None:
+    """Only an error is shown, then with all that led to it."""
+    import io
+
+    told = io.StringIO()
+
+    def noted() -> Iterator[dict[str, Any]]:
+        for message in messages:
+            text = str(message.get("stream") or "").strip()
+            if text.startswith("sha256:") and not identifier:
+                identifier[:] = [text]
+            yield message
+
+    try:
+        show_stream(noted(), told, aux)
+    except CommandError:
+        sys.stderr.write(told.getvalue())
+        raise
+
+
+def _context(options: Options) -> tuple[Iterator[bytes], str]:
+    """The context as a tar stream, and the Dockerfile's path within it."""
+    from solva.cli.buildcontext import ignore_of, is_archive, pack
+    from solva.cli.files import pieces
+
+    source, dockerfile = options.args[0], options.text("file")
+    if source == "-":
+        if dockerfile == "-":
+            raise CommandError("invalid argument: can't use stdin for both build context and dockerfile")
+        stdin = sys.stdin.buffer
+        head = stdin.read(1 << 16)
+        if is_archive(head):
+            return _joined(head, pieces(stdin)), dockerfile or "Dockerfile"
+        content = head + stdin.read()
+        if not content.strip():
+            raise CommandError("unable to prepare context: failed to read from STDIN: the Dockerfile is empty")
+        return _single(content), "Dockerfile"
+    if source.startswith(("http://", "https://", "git://", "git@", "github.com/", "ssh://")):
+        raise CommandError(f"unable to prepare context: building from {source} is not supported: clone or download it "
+                           "and build the folder")
+    if not os.path.isdir(source):
+        if os.path.exists(source):
+            raise CommandError(f"unable to prepare context: context must be a directory: {os.path.abspath(source)}")
+        raise CommandError(f'unable to prepare context: path "{source}" not found')
+    root = os.path.realpath(source)
+    extra: dict[str, bytes] = {}
+    if dockerfile == "-":
+        extra[_DOCKERFILE_FROM_STDIN] = sys.stdin.buffer.read()
+        return pack(root, ignore_of(root, os.path.join(root, "Dockerfile")), (), extra), _DOCKERFILE_FROM_STDIN
+    path = _dockerfile_path(root, dockerfile)
+    inner = os.path.relpath(path, root)
+    ignore = ignore_of(root, path)
+    if inner.startswith("../"):
+        with open(path, "rb") as file:
+            extra[_DOCKERFILE_FROM_OUTSIDE] = file.read()
+        return pack(root, ignore, (), extra), _DOCKERFILE_FROM_OUTSIDE
+    return pack(root, ignore, (inner, ".dockerignore"), extra), inner
+
+
+def _dockerfile_path(root: str, given: str) -> str:
+    """Where the Dockerfile is: as given from here, or within the context; its default names."""
+    if given:
+        candidates = [os.path.abspath(given), os.path.join(root, given)]
+    else:
+        candidates = [os.path.join(root, "Dockerfile"), os.path.join(root, "dockerfile")]
+    for path in candidates:
+        if os.path.isfile(path):
+            folder = os.path.realpath(os.path.dirname(path))
+            return os.path.join(folder, os.path.basename(path))
+    raise CommandError("unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat "
+                       f"{candidates[0]}: no such file or directory")
+
+
+def _joined(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from rest
+
+
+def _single(content: bytes) -> Iterator[bytes]:
+    """A context of a Dockerfile alone."""
+    import io
+    import tarfile
+
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        member = tarfile.TarInfo("Dockerfile")
+        member.size, member.mode = len(content), 0o600
+        tar.addfile(member, io.BytesIO(content))
+    yield out.getvalue()
+
+
+def _query(options: Options, dockerfile: str) -> dict[str, Any]:
+    arguments: dict[str, str | None] = {}
+    for item in options.many("build-arg"):
+        name, equals, value = item.partition("=")
+        arguments[name] = value if equals else os.environ.get(name)
+    query: dict[str, Any] = {
+        "t": tuple(options.many("tag")),
+        "dockerfile": dockerfile,
+        "buildargs": arguments or None,
+        "labels": dict(pair.partition("=")[::2] for pair in options.many("label")) or None,
+        "target": options.text("target") or None,
+        "nocache": options.on("no-cache") or None,
+        "pull": options.on("pull") or None,
+        "q": options.on("quiet") or None,
+        "rm": options.on("rm"),
+        "forcerm": options.on("force-rm") or None,
+        "networkmode": options.text("network"),
+        "extrahosts": tuple(options.many("add-host")),
+        "platform": options.text("platform") or None,
+        "cachefrom": options.many("cache-from") or None,
+        "ulimits": options.many("ulimit") or None,
+        "securityopt": options.many("security-opt") or None,
+        "cgroupparent": options.text("cgroup-parent") or None,
+        "version": "1",
+    }
+    for key, name in (("memory", "memory"), ("memswap", "memory-swap"), ("shmsize", "shm-size"),
+                      ("cpushares", "cpu-shares"), ("cpuperiod", "cpu-period"), ("cpuquota", "cpu-quota")):
+        query[key] = options.number(name) or None
+    for key in ("cpusetcpus", "cpusetmems"):
+        query[key] = options.text(f"cpuset-{key[6:]}") or None
+    return query
+
+
+COMMAND = Command(
+    "build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", run,
+    flags=(
+        Flag("add-host", "", "list", "Add a host-to-address mapping (host:ip)", convert=values.extra_host),
+        Flag("build-arg", "", "list", "Set build-time variables"),
+        Flag("cache-from", "", "strings", "Images to consider as cache sources"),
+        Flag("cgroup-parent", "", "string", "Parent cgroup of RUN steps"),
+        Flag("cpu-period", "", "int", "CFS period of the CPU limit"),
+        Flag("cpu-quota", "", "int", "CFS quota of the CPU limit"),
+        Flag("cpu-shares", "c", "int", "CPU shares (relative weight)"),
+        Flag("cpuset-cpus", "", "string", "CPUs that may be used (0-3, 0,1)"),
+        Flag("cpuset-mems", "", "string", "Memory nodes that may be used (0-3, 0,1)"),
+        Flag("file", "f", "string", "Path of the Dockerfile (default: PATH/Dockerfile); '-' reads standard input"),
+        Flag("force-rm", "", "bool", "Always remove intermediate containers"),
+        Flag("iidfile", "", "string", "Write the image ID to the file"),
+        Flag("label", "", "list", "Set metadata of the image", convert=values.label),
+        Flag("memory", "m", "bytes", "Memory limit"),
+        Flag("memory-swap", "", "memory", "Limit of memory plus swap; -1 for unlimited swap", default=0,
+             convert=values.swap_bytes),
+        Flag("network", "", "string", "Network of RUN steps", default="default"),
+        Flag("no-cache", "", "bool", "Do not use the cache"),
+        Flag("platform", "", "string", "Platform of the image"),
+        Flag("progress", "", "string", "How progress is shown (auto, plain, tty, rawjson, quiet)", default="auto"),
+        Flag("pull", "", "bool", "Look for newer versions of the images used"),
+        Flag("quiet", "q", "bool", "Print only the image ID, on success"),
+        Flag("rm", "", "bool", "Remove intermediate containers", default=True),
+        Flag("security-opt", "", "strings", "Security options"),
+        Flag("shm-size", "", "bytes", "Size of /dev/shm"),
+        Flag("tag", "t", "list", "Name, and perhaps a tag, of the image (name:tag)"),
+        Flag("target", "", "string", "Stage to build"),
+        Flag("ulimit", "", "ulimit", "Set ulimits", convert=values.ulimit),
+    ),
+    arity=(1, 1), aliases=("image build", "build", "builder build"),
+)
