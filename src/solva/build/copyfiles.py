@@ -118,7 +118,8 @@ def _expand(root: str, base: str, parts: list[str]) -> Iterator[str]:
             if os.path.isdir(host) and not os.path.islink(host):
                 yield from _expand(root, child, parts)
         return
-    if any(char in part for char in _META):
+    wild = any(char in part for char in _META)
+    if wild:
         expression = compile_match(part)
         names = [name for name in _children(root, base) if expression.fullmatch(name)]
     else:
@@ -126,6 +127,8 @@ def _expand(root: str, base: str, parts: list[str]) -> Iterator[str]:
         names = [name] if os.path.lexists(rootpath.inside(root, posixpath.join(base, name), last=False)) else []
     for name in names:
         path = posixpath.join(base, name)
+        if rest and wild and os.path.islink(os.path.join(root, path)):
+            continue        # a wildcard does not go through links to directories, a plain name does
         if rest:
             yield from _expand(root, path, rest)
         else:
@@ -200,6 +203,11 @@ class Copier:
         self._owner = users.lookup(root, spec.chown) if spec.chown else None if spec.keep_owner else (0, 0)
         self._links: dict[tuple[int, int], str] = {}
 
+    @property
+    def named_owner(self) -> tuple[int, int] | None:
+        """The owner that --chown names; None without it."""
+        return self._owner if self._spec.chown else None
+
     def copy(self, chosen: list[Source]) -> None:
         """Copy all of ``chosen``; InvalidParameter where a file and a directory collide."""
         for source in chosen:
@@ -217,8 +225,7 @@ class Copier:
         destination = self._spec.destination
         if self._spec.into_directory or os.path.isdir(rootpath.inside(self._root, destination)):
             return os.path.join(self.make_dirs(destination), name)
-        parent = self.make_dirs(posixpath.dirname(destination))
-        del parent
+        self.make_dirs(posixpath.dirname(destination))
         return rootpath.inside(self._root, destination)
 
     def _source(self, source: Source) -> None:

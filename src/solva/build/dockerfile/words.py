@@ -148,8 +148,6 @@ class _Run:
             return "" if self.quotes else self.expander.escape
         char = self.text[self.index]
         self.index += 1
-        if not self.quotes and char not in ("$", self.expander.escape):
-            return self.expander.escape + char
         return char
 
     def _single(self) -> str:

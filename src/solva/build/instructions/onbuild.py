@@ -24,7 +24,6 @@ class Onbuild:
 
     async def apply(self, stage: Stage) -> None:
         stage.state.config["OnBuild"] = [*(stage.state.config.get("OnBuild") or []), self.trigger]
-        stage.state.note(f"ONBUILD {self.trigger}")
 
 
 def parse(node: Node) -> Onbuild:

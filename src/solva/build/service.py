@@ -1,0 +1,108 @@
+"""Builds, for the API: a table of contents. The machinery is imported at the first build."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from solva.build.cache import CacheRecord, LayerCache
+from solva.build.cachemounts import CacheMounts
+from solva.clock import Clock, rfc3339
+from solva.kernel import files
+
+if TYPE_CHECKING:
+    from solva.api.types.build import BuildOptions
+    from solva.build.collaborators import Images, Progress, Snapshots, StepRunner
+    from solva.store.sqlite import Store
+
+
+class BuildService:
+    """``root`` is ``data/build``. ``has_layer`` tells of a chain id whether its layer exists; ``collect`` removes
+    layers that neither an image nor the cache (``chains``) nor a snapshot uses, and returns the bytes freed."""
+
+    def __init__(self, root: Path, store: Store, snapshots: Snapshots, images: Images, steps: StepRunner, clock: Clock,
+                 has_layer: Callable[[str], bool]) -> None:
+        self._root = root
+        self._scratch = root / "tmp"
+        self._cache = LayerCache(store, has_layer, clock)
+        self._mounts = CacheMounts(root / "mounts")
+        self._clock = clock
+        self._snapshots, self._images, self._steps = snapshots, images, steps
+        self._running = 0
+
+    async def start(self) -> None:
+        """Remove what builds of a killed engine left: contexts and half-made snapshots."""
+        await asyncio.to_thread(files.remove_tree, self._scratch)
+        self._scratch.mkdir(parents=True, mode=0o700)
+        for key in [key for key in getattr(self._snapshots, "keys", list)() if key.startswith("build-")]:
+            await self._snapshots.remove(key)
+
+    async def build(self, options: BuildOptions, context: AsyncIterator[bytes], auth: Any, progress: Progress) -> None:
+        """POST /build: unpack ``context``, build, report. A bad request raises before the first progress object."""
+        from solva.build import context as contexts
+
+        contexts.refuse_remote(options.remote)
+        scratch = self._scratch / secrets.token_hex(8)
+        folder = scratch / "context"
+        folder.mkdir(parents=True, mode=0o700)
+        self._running += 1
+        try:
+            await contexts.unpack(context, folder)
+            await self.build_from(options, folder, scratch, auth, progress)
+        finally:
+            self._running -= 1
+            await asyncio.shield(asyncio.to_thread(files.remove_tree, scratch))
+
+    async def build_from(self, options: BuildOptions, folder: Path, scratch: Path, auth: Any,
+                         progress: Progress) -> str:
+        """Build from an unpacked context (which loses what its ignore file excludes); the image's id."""
+        from solva.build import context as contexts
+        from solva.build.builder import Builder, Services
+
+        dockerfile = contexts.read_dockerfile(folder, options.dockerfile)
+        await asyncio.to_thread(contexts.apply_ignore, folder, options.dockerfile)
+        builder = Builder(Services(self._snapshots, self._images, self._steps, self._cache, self._mounts))
+        return await builder.build(options, folder, progress, dockerfile=dockerfile, scratch=scratch, auth=auth)
+
+    # the cache
+
+    def chains(self) -> set[str]:
+        """Chain ids that the cache keeps alive: count them as used when layers are collected."""
+        return self._cache.chains()
+
+    def usage(self) -> list[dict[str, Any]]:
+        """The API's BuildCache objects, for /system/df."""
+        used = self._in_images()
+        return [_usage(record, record.chain_id in used) for record in self._cache.records()]
+
+    async def prune(self, *, all: bool, keep: int, filters: dict[str, list[str]]) -> tuple[list[str], int]:
+        """POST /build/prune: records that no image needs (``all``: mounts' directories too), oldest use first, until
+        ``keep`` bytes are left. Ids and bytes; the layers themselves go with the next collection of layers."""
+        from solva.build.prune import prunable
+
+        used = self._in_images()
+        records = prunable(self._cache.records(), used, filters, self._clock.time_ns(), keep)
+        self._cache.remove(records)
+        self._cache.forget_sources()
+        space = sum(record.size for record in records)
+        deleted = [record.key for record in records]
+        if (all or not filters) and not self._running:
+            for name, _, size in await asyncio.to_thread(self._mounts.listed):
+                await asyncio.to_thread(self._mounts.remove, name)
+                deleted.append(name)
+                space += size
+        return deleted, space
+
+    def _in_images(self) -> set[str]:
+        """Chain ids that an image has: pruning their records frees nothing."""
+        chains = getattr(self._images, "chains", None)
+        return set(chains()) if callable(chains) else set()
+
+
+def _usage(record: CacheRecord, shared: bool) -> dict[str, Any]:
+    return {"ID": record.key[:25], "Type": "exec.cachemount" if not record.chain_id else "regular",
+            "Description": record.description, "InUse": False, "Shared": shared, "Size": record.size,
+            "CreatedAt": rfc3339(record.created), "LastUsedAt": rfc3339(record.used), "UsageCount": record.count}
