@@ -71,7 +71,7 @@ def _remove_at(parent: int, name: str, device: int) -> None:
 
 
 def tree_size(path: str | os.PathLike[str]) -> int:
-    """Bytes of all regular files, each hard-linked file once, mounts not entered."""
+    """Bytes of all files and of symlinks' texts, each hard-linked file once, mounts not entered."""
     total = 0
     seen: set[int] = set()
     try:
@@ -93,7 +93,7 @@ def tree_size(path: str | os.PathLike[str]) -> int:
                 if stat.S_ISDIR(info.st_mode):
                     if info.st_dev == device:
                         pending.append(entry.path)
-                elif stat.S_ISREG(info.st_mode):
+                elif stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
                     if info.st_nlink > 1:
                         if info.st_ino in seen:
                             continue

@@ -119,6 +119,18 @@ class Repository:
             raise RegistryError(500, "", f"manifest verification failed for digest {reference}", response.url)
         return RawManifest(data, response.headers.get("content-type", ""), digest)
 
+    async def tags(self) -> list[str]:
+        """All tags, over as many pages as it takes."""
+        found: list[str] = []
+        url = self._url("tags/list")
+        while url:
+            response = await self._request("GET", url)
+            body = json.loads(await response.read(MANIFEST_LIMIT))
+            found.extend(body.get("tags") or [])
+            link = re.match(r"<([^>]*)>", response.headers.get("link", ""))
+            url = urljoin(response.url, link[1]) if link else ""
+        return found
+
     async def blob(self, digest: str, offset: int = 0) -> tuple[Response, int]:
         """A blob's body from ``offset`` and where it really starts (0 when the server knows no ranges)."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}

@@ -9,7 +9,8 @@ without its directory, and ``start`` removes directories without a record.
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from solva.store.sqlite import Store
 
 DIFF_KIND = "diff"
 LAYER_KIND = "layer"
+FRESH_SECONDS = 3600.0
 
 
 class Diff(msgspec.Struct, frozen=True):
@@ -74,6 +76,8 @@ class LayerStore:
         for directory in (self.root, self._trash):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._leases: dict[str, int] = {}
+        self._fresh: dict[str, float] = {}
+        self._holders: list[Callable[[], Iterable[str]]] = []
         self._diffs = {diff.diff_id: diff for diff in store.all(DIFF_KIND, Diff)}
         self._layers = {layer.chain_id: layer for layer in store.all(LAYER_KIND, Layer)}
         self._next = 1 + max((int(name) for name in os.listdir(self.root) if name.isdigit()), default=0)
@@ -163,10 +167,27 @@ class LayerStore:
                 if not self._leases[diff_id]:
                     del self._leases[diff_id]
 
-    def unused(self, used_chains: set[str]) -> tuple[list[str], list[Diff]]:
-        """Chains outside ``used_chains`` (whose parents count as used too), and the diffs only they have."""
-        used = set(used_chains)
-        for chain in used_chains:
+    def hold(self, holder: Callable[[], Iterable[str]]) -> None:
+        """``holder`` says which chain ids it needs (images, snapshots, the build cache); asked at each collection."""
+        self._holders.append(holder)
+
+    def keep_awhile(self, chain: str) -> None:
+        """A new layer that nobody names yet is not collected for an hour (nor after a restart kept)."""
+        self._fresh[chain] = time.monotonic()
+
+    def settle(self, chain: str) -> None:
+        """Somebody names it now: from here on it lives as long as a holder wants it."""
+        self._fresh.pop(chain, None)
+
+    def unused(self) -> tuple[list[str], list[Diff]]:
+        """Chains that no holder names (parents of a named one count as named), and the diffs only they have."""
+        named = {chain for holder in self._holders for chain in holder()}
+        named |= {chain for chain, layer in self._layers.items() if layer.diff_id in self._leases}
+        limit = time.monotonic() - FRESH_SECONDS
+        self._fresh = {chain: since for chain, since in self._fresh.items() if since > limit}
+        named |= set(self._fresh)
+        used = set(named)
+        for chain in named:
             layer = self._layers.get(chain)
             while layer is not None and layer.parent and layer.parent not in used:
                 used.add(layer.parent)

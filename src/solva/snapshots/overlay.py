@@ -53,6 +53,7 @@ class Snapshotter:
         for directory in (root, self._active, self._init):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._snapshots = {item.key: item for item in store.all(SNAPSHOT_KIND, Snapshot)}
+        layers.hold(self.used_chains)
         self._init_locks: dict[str, asyncio.Lock] = {}
 
     async def start(self) -> None:
@@ -154,7 +155,7 @@ class Snapshotter:
         """The upper becomes a layer on top of the parents, its tar a blob of the content store.
 
         ``keep=False``: the upper directory itself is taken (no copy): the snapshot is unmounted and removed.
-        The new layer is unused until an image or a snapshot names it; hold a lease (``layers.lease``) till then.
+        The new layer is kept for an hour, then only while an image, a snapshot or another holder names it.
         """
         snapshot = self._get(key)
         scratch = self._content.scratch(secrets.token_hex(8))
@@ -162,7 +163,9 @@ class Snapshotter:
             diff_id, blob, size = await asyncio.to_thread(_write_layer, self.upper(key), scratch)
             with self._layers.lease([diff_id]):
                 await self._register(snapshot, scratch, diff_id, blob, size, keep)
-                return LayerInfo(self._chain(snapshot.parents, diff_id), diff_id, size)
+                chain = self._chain(snapshot.parents, diff_id)
+                self._layers.keep_awhile(chain)
+                return LayerInfo(chain, diff_id, size)
         except OSError as error:
             raise SystemFailure(f"commit {key}: {error.strerror}") from error
         finally:

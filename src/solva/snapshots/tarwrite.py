@@ -128,6 +128,7 @@ class LayerWriter:
         if kind == stat.S_IFREG:
             self._file(path, name, info, attributes)
         elif kind == stat.S_IFLNK:
+            self.size += info.st_size
             self._write(header(name, b"2", info, link=os.readlink(path), attributes=attributes))
         else:
             letter = {stat.S_IFCHR: b"3", stat.S_IFBLK: b"4", stat.S_IFIFO: b"6"}[kind]

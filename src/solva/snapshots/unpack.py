@@ -1,11 +1,11 @@
-"""One layer's tar into one directory, by a process of its own: ``python -m solva.snapshots.unpack DIRECTORY``.
+"""One layer's tar into one directory, by a process of its own: ``python -m solva.snapshots.unpack DIRECTORY CONTROL``.
 
 A process, so that the engine's loop and memory are left alone and so that it can chroot into the directory: what a
 hostile layer names is then inside by construction. The second fence is here too: every directory and symlink of the
 layer is known, a parent that would lead outside is refused, and nothing is opened through a symlink.
 
-stdin is the layer file (maybe still growing); descriptor 3 says how much of it is there: lines of decimal numbers,
-``end`` when it is whole. End of file without ``end`` means given up. stdout: lines, ``read N`` while at work, then
+stdin is the layer file (maybe still growing); the descriptor CONTROL says how much of it is there: lines of decimal
+numbers, ``end`` when it is whole. End of file without ``end`` means given up. stdout: lines, ``read N`` while at work, then
 ``done DIFF_ID SIZE COMPRESSION`` or ``error TEXT``.
 """
 
@@ -27,7 +27,6 @@ TYPE_CHECKING = False      # as in compression.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONTROL = 3
 WHITEOUT = b".wh."
 WHITEOUT_META = b".wh..wh."
 OPAQUE = b".wh..wh..opq"
@@ -59,11 +58,11 @@ class Unpacker:
         self._reader: TarReader
 
     def run(self, archive: TarReader) -> int:
-        """All entries; the sum of their sizes (what Docker calls the layer's size)."""
+        """All entries; the sum of their sizes, symlinks by their length (what Docker calls the layer's size)."""
         self._reader = archive
         total = 0
         while (entry := archive.next()) is not None:
-            total += entry.real_size
+            total += len(entry.link) if entry.kind == tarstream.SYMLINK else entry.real_size
             self._entry(entry)
         self._finish()
         return total
@@ -405,7 +404,7 @@ def describe(error: Exception) -> str:
 def main() -> None:
     os.umask(0)
     root = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    source = GrowingFile(0, CONTROL, _Teller())
+    source = GrowingFile(0, int(sys.argv[2]), _Teller())
     try:
         read = reader(source)       # imports the codec before the chroot hides it
         chrooted = os.geteuid() == 0

@@ -10,8 +10,6 @@ from types import TracebackType
 
 from solva.errors import SystemFailure
 
-_CONTROL = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
@@ -42,8 +40,7 @@ class UnpackProcess:
         os.set_blocking(self._control, False)
         try:
             self._process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", f'exec "$@" {_CONTROL}<&{reader}', "sh",
-                sys.executable, "-S", "-E", "-c", _PROGRAM, str(self._directory),
+                sys.executable, "-S", "-E", "-c", _PROGRAM, str(self._directory), str(reader),
                 stdin=self._layer, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 pass_fds=(reader,), env={"PATH": os.environ.get("PATH", ""), "SOLVA_PATH": os.pathsep.join(sys.path)},
             )
