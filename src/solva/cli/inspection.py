@@ -59,9 +59,11 @@ def _print(found: list[Any], format: str) -> None:
     else:
         from solva.cli.output.template import Template, TemplateError
 
-        template = Template(format)
-        for value in found:
-            try:
+        try:
+            template = Template(format)
+            for value in found:
                 out.write(template.render(value) + "\n")
-            except TemplateError as error:
-                raise error.begun("template parsing error") from None
+        except TemplateError as error:
+            if error.status == 1:
+                out.write("\n")
+            raise error.begun("template parsing error") from None

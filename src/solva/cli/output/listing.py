@@ -66,7 +66,10 @@ class Listing:
         table = format.startswith("table")
         source = format[5:].strip() if table else format
         source = source.replace("\\t", "\t").replace("\\n", "\n")
-        template = Template(source)
+        try:
+            template = Template(source)
+        except TemplateError as error:
+            raise TemplateError(f"failed to parse template: {error}") from None
         try:
             lines = [template.render(Row(self, row)) for row in rows]
             if not table:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class TemplateError(CommandError):
-    """The template cannot be read (status 64, the message complete) or run (Go's message, for the caller to begin)."""
+    """The template cannot be read (status 64) or run (status 1): Go's message, for the caller to begin."""
 
     def begun(self, prefix: str) -> TemplateError:
         """The error as the caller says it."""
-        return self if self.status == 64 else TemplateError(f"{prefix}: {self}", self.status)
+        return TemplateError(f"{prefix}: {self}", self.status)
 
 
 class _Break(Exception):
@@ -40,7 +40,7 @@ class Template:
         try:
             self._nodes = parse(source)
         except TemplateSyntaxError as error:
-            raise TemplateError(f"template parsing error: {error}", 64) from None
+            raise TemplateError(str(error), 64) from None
         self._defined = {node[1]: node[2] for node in self._nodes if node[0] == "define"}
 
     def render(self, data: Any) -> str:
@@ -183,7 +183,7 @@ class _Scope:
             if name in scope._variables:
                 return scope._variables[name]
             scope = scope._outer
-        raise TemplateError(f'template parsing error: template: :1: undefined variable "{name}"', 64)
+        raise TemplateError(f'template: :1: undefined variable "{name}"', 64)
 
     def set(self, name: str, value: Any, assign: bool) -> None:
         scope: _Scope | None = self

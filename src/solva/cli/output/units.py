@@ -81,6 +81,11 @@ def epoch(stamp: str) -> float:
     return parse_rfc3339(stamp) / 1_000_000_000
 
 
+def go_time(stamp: str) -> str:
+    """An RFC 3339 time in UTC as Go's Time.String prints it."""
+    return f"{stamp[:-1].replace('T', ' ')} +0000 UTC" if stamp.endswith("Z") else stamp
+
+
 def ellipsis(text: str, limit: int) -> str:
     """At most ``limit`` characters, the last one ``…`` when some were cut."""
     if len(text) <= limit:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def each(names: Iterable[str], act: Callable[[str], str | None]) -> int:
-    """``act`` on each name and print what it returns (the name when None); 1 when any failed."""
+    """``act`` on each name and print what it returns (the name for None, nothing for ``""``); 1 when any failed."""
     failed = False
     for name in names:
         try:
@@ -23,7 +23,8 @@ def each(names: Iterable[str], act: Callable[[str], str | None]) -> int:
             failed = True
             warn(response_error(error))
             continue
-        say(name if answer is None else answer)
+        if answer != "":
+            say(name if answer is None else answer)
     return int(failed)
 
 
@@ -50,7 +51,7 @@ def together(names: list[str], act: Callable[[str], str | None]) -> int:
         result = results[index]
         if isinstance(result, SolvaError):
             failures.append(result)
-        else:
+        elif result != "":
             say(names[index] if result is None else result)
     for failure in failures:
         warn(response_error(failure))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from solva.cli.commands.container.each import each, together
 from solva.cli.flags import Command, Flag
-from solva.errors import NotModified
+from solva.cli.session import response_error
+from solva.client.transport import EngineUnreachable
+from solva.errors import NotModified, SolvaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +74,12 @@ def rename(session: Session, options: Options) -> int:
     old, new = (word.strip() for word in options.args)
     if not old or not new:
         raise CommandError("Error: Neither old nor new names may be empty")
-    session.api.request("POST", f"/containers/{old}/rename", query={"name": new}).close()
+    try:
+        session.api.request("POST", f"/containers/{old}/rename", query={"name": new}).close()
+    except EngineUnreachable:
+        raise
+    except SolvaError as error:
+        raise CommandError(f"{response_error(error)}\nError: failed to rename container named {old}") from None
     return 0
 
 

@@ -22,7 +22,7 @@ def run(session: Session, options: Options) -> int:
         key = f"{port}/{proto or 'tcp'}"
         bindings = ports.get(key)
         if not bindings:
-            raise CommandError(f"Error: No public port '{key}' published for {options.args[0]}")
+            raise CommandError(f"Error: No public port '{options.args[1]}' published for {options.args[0]}")
         lines = [_address(binding) for binding in bindings]
     else:
         lines = [f"{port} -> {_address(binding)}" for port, bindings in ports.items() for binding in bindings or []]

@@ -19,13 +19,15 @@ def run(session: Session, options: Options) -> int:
     query = {"force": force or None, "v": options.on("volumes") or None, "link": options.on("link") or None}
     missing: list[str] = []
 
-    def act(name: str) -> None:
+    def act(name: str) -> str | None:
         try:
             api.request("DELETE", f"/containers/{name.strip('/')}", query=query).close()
         except NotFound as error:
             if not force:
                 raise
             missing.append(str(error))
+            return ""
+        return None
 
     status = together(options.args, act)
     for text in missing:

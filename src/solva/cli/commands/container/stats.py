@@ -46,7 +46,8 @@ def run(session: Session, options: Options) -> int:
             thread.join()
         for text in failures:
             warn(text)
-        sys.stdout.write(_table(rows, options))
+        if len(failures) < len(rows) or not rows:
+            sys.stdout.write(_table(rows, options))
         return int(bool(failures))
     changed = threading.Event()
     terminal = sys.stdout.isatty()

@@ -165,6 +165,14 @@ def _single(content: bytes) -> Iterator[bytes]:
     yield out.getvalue()
 
 
+def _tag(text: str) -> str:
+    """A tag that the image can have."""
+    from solva.cli.references import parse
+
+    parse(text)
+    return text
+
+
 def _query(options: Options, dockerfile: str) -> dict[str, Any]:
     arguments: dict[str, str | None] = {}
     for item in options.many("build-arg"):
@@ -226,7 +234,7 @@ COMMAND = Command(
         Flag("rm", "", "bool", "Remove intermediate containers", default=True),
         Flag("security-opt", "", "strings", "Security options"),
         Flag("shm-size", "", "bytes", "Size of /dev/shm"),
-        Flag("tag", "t", "list", "Name, and perhaps a tag, of the image (name:tag)"),
+        Flag("tag", "t", "list", "Name, and perhaps a tag, of the image (name:tag)", convert=_tag),
         Flag("target", "", "string", "Stage to build"),
         Flag("ulimit", "", "ulimit", "Set ulimits", convert=values.ulimit),
     ),

@@ -70,7 +70,7 @@ def _ipam(options: Options) -> list[dict[str, Any]]:
         try:
             net = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise CommandError(f"invalid CIDR address: {text}") from None
+            return [{"Subnet": text} for text in subnets]  # the engine says what is wrong about it
         for other in nets:
             if net.version == other.version and net.overlaps(other):
                 raise CommandError("multiple overlapping subnet configuration is not supported")

@@ -6,6 +6,7 @@ from solva.cli.commands.common import NO_TRUNC, list_flags
 from solva.cli.flags import Command, filters_of
 from solva.cli.output.listing import Listing
 from solva.cli.output.order import natural
+from solva.cli.output.units import go_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def run(session: Session, options: Options) -> int:
         "IPv6": ("IPV6", lambda row: "true" if row.get("EnableIPv6") else "false"),
         "Internal": ("INTERNAL", lambda row: "true" if row.get("Internal") else "false"),
         "Labels": ("LABELS", lambda row: ",".join(f"{k}={v}" for k, v in sorted((row.get("Labels") or {}).items()))),
-        "CreatedAt": ("CREATED AT", lambda row: row.get("Created", "")),
+        "CreatedAt": ("CREATED AT", lambda row: go_time(row.get("Created", ""))),
     }, ("ID", "Name", "Driver", "Scope"), "ID", "*network.networkContext",
         {"Label": ("", lambda row, name="": (row.get("Labels") or {}).get(name, ""))})
     fmt = options.text("format") or str(session.config.get("networksFormat") or "")

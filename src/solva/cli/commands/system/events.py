@@ -23,9 +23,12 @@ def run(session: Session, options: Options) -> int:
     fmt = options.text("format")
     template = None
     if fmt not in ("", "json", "{{json .}}"):
-        from solva.cli.output.template import Template
+        from solva.cli.output.template import Template, TemplateError
 
-        template = Template(fmt)
+        try:
+            template = Template(fmt)
+        except TemplateError as error:
+            raise error.begun("Error parsing format") from None
     response = session.api.request("GET", "/events", query={
         "since": api_time(options.text("since"), "since"), "until": api_time(options.text("until"), "until"),
         "filters": filters_of(options.many("filter"))})

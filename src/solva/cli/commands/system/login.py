@@ -22,9 +22,9 @@ def run(session: Session, options: Options) -> int:
     server = _key(options.args[0]) if options.args else DOCKER_HUB
     user, password = options.text("username"), options.text("password")
     if password:
-        warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
         if options.on("password-stdin"):
-            raise CommandError("--password and --password-stdin are mutually exclusive")
+            raise CommandError("conflicting options: cannot specify both --password and --password-stdin")
+        warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
     if options.on("password-stdin"):
         if not user:
             raise CommandError("username is empty" if "username" in options.changed else
