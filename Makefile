@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine: `make demo` and `make test`.
+PYTHON = .venv/bin/python
+
+.PHONY: help setup install demo demo-down test lint test-unit bench clean
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## system packages, .venv with .venv/bin/solva
+	@tools/setup.sh
+
+install: setup ## put solva on the PATH
+	ln -sf "$(CURDIR)/.venv/bin/solva" /usr/local/bin/solva
+
+demo: setup ## bring up the article's application and say where it is
+	@$(PYTHON) tools/demo.py up
+
+demo-down: ## end it; its prices stay (VOLUMES=1 forgets them)
+	@$(PYTHON) tools/demo.py down
+
+lint: setup ## ruff, mypy --strict, the layers
+	.venv/bin/ruff check src tests tools standins
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test-unit: setup ## no root, under a minute
+	$(PYTHON) -m pytest -q tests/unit
+
+test: setup lint ## everything
+	$(PYTHON) -m pytest -q tests
+
+bench: setup ## figures, paired with a real Docker
+	$(PYTHON) tools/bench.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

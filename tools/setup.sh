@@ -1,0 +1,32 @@
+#!/bin/bash
+# What Solva and its tests need on a Debian or Ubuntu machine: system packages, and .venv with `solva` in it.
+# Quick when there is nothing to do. As root.
+set -eu
+cd "$(dirname "$0")/.."
+packages="crun conmon nftables libnftables1 iproute2 uidmap docker-registry mmdebstrap busybox-static python3-venv \
+iptables tini procps curl ca-certificates"
+missing=""
+for name in $packages; do
+    dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"
+done
+if [ -n "$missing" ]; then
+    [ "$(id -u)" = 0 ] || { echo "setup: these packages are missing, and installing them needs root:$missing" >&2; exit 1; }
+    echo "setup: installing$missing"
+    apt-get update -q >/dev/null
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null
+fi
+python=""
+for candidate in python3 python3.13 python3.12 python3.11; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        python=$candidate; break
+    fi
+done
+[ -n "$python" ] || { echo "setup: Python 3.11 or newer is needed; this machine has $(python3 --version 2>&1)" >&2; exit 1; }
+stamp=.venv/.solva-setup
+if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+    echo "setup: .venv with $("$python" --version)"
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+    touch "$stamp"
+fi
