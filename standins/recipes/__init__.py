@@ -1,0 +1,1 @@
+"""A module for each stage: what it is made from, and how."""
