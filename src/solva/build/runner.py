@@ -1,0 +1,134 @@
+"""RUN steps as containers without a monitor: crun from birth to end, with a container's default rights, filters,
+masked paths and devices, on a network sandbox of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from solva.api.types.container import ContainerConfig, HostConfig, Ulimit
+from solva.build.collaborators import StepMount, StepSpec
+from solva.containers import users
+from solva.containers.model import Container, MountPoint
+from solva.containers.spec import Surroundings, build
+from solva.ids import new_id
+from solva.networks.model import EndpointConfig, Sandbox, SandboxConfig
+from solva.runtimes import capabilities
+from solva.runtimes.crun import Crun
+from solva.runtimes.seccomp import Profiles
+
+CHUNK = 1 << 16
+HOSTNAME = "buildkitsandbox"    # what a step sees as its host's name under Docker
+
+
+class Networks(Protocol):
+    """``networks/service.py``."""
+
+    async def attach(self, config: SandboxConfig) -> Sandbox: ...
+    async def detach(self, sandbox_id: str) -> None: ...
+
+
+class ContainerSteps:
+    """``StepRunner`` by crun. ``run_root``: the run-time directory (bundles lie in it for as long as a step lasts)."""
+
+    def __init__(self, runtime: Crun, networks: Networks, profiles: Profiles, run_root: Path) -> None:
+        self._runtime = runtime
+        self._networks = networks
+        self._profiles = profiles
+        self._bundles = run_root / "build"
+
+    async def run(self, spec: StepSpec) -> int:
+        """See ``StepRunner``. SolvaError when the sandbox or the runtime cannot be had."""
+        identifier = new_id()
+        bundle = self._bundles / identifier
+        async with AsyncExitStack() as undo:
+            bundle.mkdir(parents=True, mode=0o700)
+            undo.callback(shutil.rmtree, bundle, True)
+            sandbox = await self._sandbox(identifier, spec, undo)
+            container = _container(identifier, spec)
+            around = self._surroundings(identifier, spec, sandbox)
+            (bundle / "config.json").write_bytes(msgspec.json.encode(build(container, around)))
+            if spec.mounts:
+                self._runtime.spawner.refresh()
+            undo.push_async_callback(self._gone, identifier)
+            return await self._execute(identifier, bundle, spec)
+
+    async def _sandbox(self, identifier: str, spec: StepSpec, undo: AsyncExitStack) -> Sandbox:
+        network = "bridge" if spec.network in ("", "default") else spec.network
+        isolated = network in ("none", "host")
+        config = SandboxConfig(
+            id=identifier, name=spec.id, hostname="" if network == "host" else HOSTNAME,
+            mode=("host" if network == "host" else "none") if isolated else "bridge",
+            endpoints=() if isolated else (EndpointConfig(network=network),), extra_hosts=spec.extra_hosts)
+        undo.push_async_callback(self._networks.detach, identifier)
+        return await self._networks.attach(config)
+
+    def _surroundings(self, identifier: str, spec: StepSpec, sandbox: Sandbox) -> Surroundings:
+        seccomp, annotations = self._profiles.apply("", capabilities.resolve([], [], privileged=False))
+        files = {place: path for place, path in (("/etc/resolv.conf", sandbox.resolv_conf_path),
+                                                 ("/etc/hosts", sandbox.hosts_path),
+                                                 ("/etc/hostname", sandbox.hostname_path)) if path}
+        return Surroundings(
+            rootfs=str(spec.rootfs), identity=users.resolve(spec.rootfs, spec.user, []),
+            cgroup_path=self._runtime.cgroup_path(identifier), cgroup_version=self._runtime.layout.version,
+            netns=sandbox.netns, netns_private=bool(sandbox.netns), hostname=HOSTNAME, files=files,
+            mounts=tuple(_mount(mount) for mount in spec.mounts), seccomp=seccomp, annotations=annotations,
+            oom_score_adj=None)
+
+    async def _execute(self, identifier: str, bundle: Path, spec: StepSpec) -> int:
+        loop = asyncio.get_running_loop()
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        stream = asyncio.StreamReader(limit=CHUNK, loop=loop)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream),
+                                                    os.fdopen(reader, "rb"))
+        try:
+            try:
+                process = await self._runtime.run(identifier, bundle, fds={1: writer, 2: writer})
+            finally:
+                os.close(writer)
+            pump = asyncio.ensure_future(_pump(stream, spec))
+            try:
+                code = await process.wait()
+            except asyncio.CancelledError:
+                self._runtime.kill_all(self._runtime.cgroup_path(identifier))
+                process.kill()
+                pump.cancel()
+                raise
+            # What the command left running would hold the pipe and the root file system.
+            self._runtime.kill_all(self._runtime.cgroup_path(identifier))
+            await pump
+            return code if code >= 0 else 128 - code
+        finally:
+            transport.close()
+
+    async def _gone(self, identifier: str) -> None:
+        """crun's state and the cgroup of a step that has ended, or must."""
+        await asyncio.shield(self._runtime.delete(identifier, self._runtime.cgroup_path(identifier)))
+
+
+async def _pump(stream: asyncio.StreamReader, spec: StepSpec) -> None:
+    while data := await stream.read(CHUNK):
+        spec.output(data)
+
+
+def _container(identifier: str, spec: StepSpec) -> Container:
+    """The step as a container that is never stored."""
+    config = ContainerConfig(hostname=HOSTNAME, user=spec.user, env=list(spec.env), working_dir=spec.cwd)
+    host = HostConfig(
+        memory=spec.memory, memory_swap=spec.memory_swap, cpu_shares=spec.cpu_shares, cpu_period=spec.cpu_period,
+        cpu_quota=spec.cpu_quota, cpuset_cpus=spec.cpuset_cpus, shm_size=spec.shm_size,
+        ulimits=[Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in spec.ulimits])
+    return Container(identifier, spec.id, 0, "", (), spec.args[0] if spec.args else "", list(spec.args[1:]), config,
+                     host)
+
+
+def _mount(mount: StepMount) -> MountPoint:
+    options = ",".join(["exec", *([f"size={mount.size}"] if mount.size else [])]) if mount.kind == "tmpfs" else ""
+    return MountPoint(type=mount.kind, destination=mount.target, source=mount.source, rw=not mount.read_only,
+                      options=options)
