@@ -5,7 +5,7 @@ hostile layer names is then inside by construction. The second fence is here too
 layer is known, a parent that would lead outside is refused, and nothing is opened through a symlink.
 
 stdin is the layer file (maybe still growing); the descriptor CONTROL says how much of it is there: lines of decimal
-numbers, ``end`` when it is whole. End of file without ``end`` means given up. stdout: lines, ``read N`` while at work, then
+numbers, ``end`` when it is whole. End of file without ``end`` means given up. stdout: lines, ``read N`` at work, then
 ``done DIFF_ID SIZE COMPRESSION`` or ``error TEXT``.
 """
 
