@@ -77,9 +77,9 @@ class System:
         return {
             "ID": self._id,
             "Containers": sum(states.values()),
-            "ContainersRunning": states.get("running", 0) + states.get("restarting", 0),
+            "ContainersRunning": states.get("running", 0),
             "ContainersPaused": states.get("paused", 0),
-            "ContainersStopped": sum(states.get(name, 0) for name in ("created", "exited", "dead", "removing")),
+            "ContainersStopped": states.get("stopped", 0),
             "Images": len(images),
             "Driver": "overlay2",
             "DriverStatus": [["Backing Filesystem", _filesystem(self._config.data_root)], ["Using metacopy", "false"],

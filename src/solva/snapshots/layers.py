@@ -118,6 +118,10 @@ class LayerStore:
         """Docker's size of the one layer."""
         return self._diffs[self._layers[chain].diff_id].size
 
+    def total(self) -> int:
+        """Bytes of all unpacked layers, shared ones once."""
+        return sum(diff.size for diff in self._diffs.values())
+
     def blob(self, chain: str) -> Diff:
         return self._diffs[self._layers[chain].diff_id]
 

@@ -12,7 +12,7 @@ from solva.server.routing import Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from solva.server.backend import Backends
+    from solva.server.backend import Backends, Names
     from solva.server.http import Request
 
 
@@ -109,7 +109,7 @@ class ImageRoutes:
     async def save_many(self, request: Request) -> None:
         await self._save(request, request.query_all("names"))
 
-    async def _save(self, request: Request, names: list[str]) -> None:
+    async def _save(self, request: Request, names: Names) -> None:
         archive = self._images.save(names)
         stream = None
         async for data in archive:

@@ -37,7 +37,8 @@ class VolumeRoutes:
 
     async def create(self, request: Request) -> None:
         body = await decode(request, VolumeCreate, optional=True)
-        volume = await self._volumes.create(body.name, body.driver, body.driver_opts, body.labels)
+        volume = await self._volumes.create(body.Name, body.Driver, body.DriverOpts or {},
+                                            body.Labels or {})
         reply(request, volume, 201)
 
     async def remove(self, request: Request) -> None:

@@ -1,0 +1,152 @@
+"""The composition root: every service made once, wired, started in order, and put behind the API."""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from solva import __version__
+from solva.build.service import BuildService
+from solva.clock import SystemClock
+from solva.containers.core import Core
+from solva.containers.core import Settings as ContainerSettings
+from solva.containers.service import ContainerService
+from solva.containers.steps import StepRunner
+from solva.dns.client import NameService
+from solva.engine.system import Sources, System
+from solva.errors import NotImplementedHere
+from solva.events.bus import EventBus
+from solva.ids import new_id
+from solva.images.service import ImageService
+from solva.networks.ipam.subnets import PoolSource
+from solva.networks.model import DnsConfig
+from solva.networks.service import NetworkService, NetworkSettings
+from solva.registry.config import RegistryConfig
+from solva.runtimes import cgroups
+from solva.runtimes.crun import CRUN, Crun
+from solva.server.app import App
+from solva.server.backend import Backends
+from solva.server.routes import all_routes
+from solva.snapshots.content import ContentStore
+from solva.snapshots.layers import LayerStore
+from solva.snapshots.overlay import Snapshotter
+from solva.store.sqlite import Store
+from solva.volumes.service import VolumeService
+
+if TYPE_CHECKING:
+    from solva.engine.config import Config
+
+log = logging.getLogger("solva.engine")
+GROUP = "solva"  # its members may use the socket, where the group exists
+Json = dict[str, Any]
+
+
+class Engine:
+    """``start`` adopts what runs, repairs what differs, and only then opens the socket; ``stop`` leaves containers."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        clock = SystemClock()
+        data, run = config.data_root, config.run_root
+        self._spawner = cgroups.prepare(run, data)
+        self._store = Store(data / "state.db")
+        self.bus = EventBus(clock)
+        self._names = NameService(run)
+        self.content = ContentStore(data / "content")
+        self.layers = LayerStore(data / "snapshots", self._store)
+        self.snapshots = Snapshotter(data / "snapshots", self._store, self.layers, self.content)
+        registries = RegistryConfig({host: list(urls) for host, urls in config.mirrors.items()},
+                                    frozenset(config.insecure_registries))
+        self.images = ImageService(self._store, self.bus, clock, self.content, self.layers, self.snapshots, registries)
+        self.volumes = VolumeService(data / "volumes", self._store, self.bus, clock)
+        pools = tuple(PoolSource(pool.base, pool.size) for pool in config.address_pools)
+        dns = DnsConfig(config.dns, config.dns_search, config.dns_options)
+        self.networks = NetworkService(self._store, self.bus, clock, self._names, run,
+                                       NetworkSettings(config.bip, pools, dns))
+        self._runtime = Crun(self._spawner, run)
+        core = Core(ContainerSettings(data, run, config.stop_deaf), self._store, self.bus, clock, self._runtime,
+                    self.networks, self.snapshots, self.images, self.volumes)
+        self.containers = ContainerService(core)
+        self.builder = BuildService(data / "build", self._store, self.snapshots, self.images, StepRunner(core), clock,
+                                    lambda chain: self.layers.layer(chain) is not None)
+        self.layers.hold(self.builder.chains)
+        self.images.in_use = self.containers.of_image
+        self.images.running = self.containers.running_of_image
+        self.volumes.in_use = self.containers.of_volume
+        self.system = System(config, self.bus, clock, self._identity(), self._sources())
+        self._app = App(all_routes(self._backends()), __version__)
+
+    def _backends(self) -> Backends:
+        return Backends(self.containers, self.images, self.networks, self.volumes, self.builder, self.system)
+
+    def _identity(self) -> str:
+        path = self._config.data_root / "engine-id"
+        if not path.exists():
+            path.write_text(new_id())
+        return path.read_text().strip()
+
+    def _sources(self) -> Sources:
+        async def containers() -> list[Json]:
+            return await self.containers.list(all=True, limit=-1, size=True, filters={})
+
+        async def images() -> list[Json]:
+            return await self.images.list({}, all=False, shared_size=True)
+
+        async def layers() -> int:
+            return self.layers.total()
+
+        async def volumes() -> list[Json]:
+            return await self.volumes.usage_rows()
+
+        async def cache() -> list[Json]:
+            return self.builder.usage()
+
+        return Sources(
+            container_states=self.containers.counts, container_rows=containers, image_rows=images, layers_size=layers,
+            volume_rows=volumes, cache_rows=cache, log_in=_log_in, runtime_version=self._runtime_version,
+            warnings=list, cgroup_version=lambda: "2" if self._spawner.layout.version == 2 else "1")
+
+    async def _runtime_version(self) -> str:
+        done = await self._spawner.run([CRUN, "--version"])
+        return done.stdout.decode(errors="replace").partition("\n")[0].removeprefix("crun version ").strip()
+
+    async def start(self, passed: list[int]) -> None:
+        """``passed``: listening sockets from the service manager."""
+        self.layers.start()
+        await self.snapshots.start()
+        await self._names.start()
+        await self.networks.start()
+        await self.volumes.start()
+        await self.builder.start()
+        await self.containers.start_service()
+        await self.images.start()
+        if passed:
+            for fd in passed:
+                await self._app.listen(socket.socket(fileno=fd))
+        else:
+            await self._app.listen_unix(self._config.socket, _group())
+
+    async def stop(self) -> None:
+        """Answer what is under way, then let go; nothing of a container ends."""
+        await self._app.close()
+        await self.containers.stop_service()
+        await self.networks.stop()
+        await self._names.stop()
+        self._spawner.close()
+        self._store.close()
+        if os.path.exists(self._config.socket):
+            self._config.socket.unlink()
+
+
+async def _log_in(_: Json) -> Json:
+    raise NotImplementedHere("the engine does not try credentials at a registry yet; `solva login` stores them")
+
+
+def _group() -> int | None:
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return None
