@@ -1,0 +1,167 @@
+"""What every compose verb works with: the global options, the project, the engine, the progress display."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from solva.cli.flags import Command, Flag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from solva.cli.flags import Options
+    from solva.client.transport import Transport
+    from solva.compose.load.lookup import Location
+    from solva.compose.observe import Container
+    from solva.compose.progress import Progress
+    from solva.compose.project import Project
+
+
+def verb(name: str, usage: str, short: str, run: Callable[[App, Options], int], *flags: Flag,
+         arity: tuple[int, int | None] = (0, None), interspersed: bool = True) -> Command:
+    """A compose verb's `Command`."""
+    function: Any = run
+    return Command(f"compose {name}", usage, short, function, flags=flags, arity=arity, interspersed=interspersed)
+
+
+def _nothing(session: Any, options: Any) -> int:
+    return 0
+
+
+GLOBAL = Command("compose", "[OPTIONS] COMMAND", "Define and run multi-container applications", _nothing, flags=(
+    Flag("all-resources", "", "bool", "Include all resources, even those not used by services"),
+    Flag("ansi", "", "string", 'Control when to print ANSI control characters ("never"|"always"|"auto")',
+         default="auto"),
+    Flag("compatibility", "", "bool", "Run compose in backward compatibility mode"),
+    Flag("dry-run", "", "bool", "Execute command in dry run mode"),
+    Flag("env-file", "", "list", "Specify an alternate environment file"),
+    Flag("file", "f", "list", "Compose configuration files"),
+    Flag("parallel", "", "int", "Control max parallelism, -1 for unlimited", default=-1),
+    Flag("profile", "", "list", "Specify a profile to enable"),
+    Flag("progress", "", "string", "Set type of progress output (auto, tty, plain, json, quiet)"),
+    Flag("project-directory", "", "string", "Specify an alternate working directory (default: the path of the, first "
+         "specified, Compose file)"),
+    Flag("project-name", "p", "string", "Project name"),
+    Flag("verbose", "", "bool", "Show more output", hidden=True),
+    Flag("version", "v", "bool", "Show the version", hidden=True),
+), interspersed=False)
+
+
+class App:
+    """Global options made into things, each only when first wanted."""
+
+    def __init__(self, options: Options, connect: Callable[[], Transport]) -> None:
+        self.options = options
+        self._connect = connect
+        self._api: Transport | None = None
+        self._location: Location | None = None
+        self.dry_run = options.on("dry-run")
+        mode = options.text("progress") or os.environ.get("COMPOSE_PROGRESS", "") or "auto"
+        if mode not in ("auto", "tty", "plain", "json", "quiet"):
+            from solva.cli.errors import CommandError
+
+            raise CommandError(f'unsupported --progress value "{mode}"')
+        self.mode = mode
+        limit = os.environ.get("COMPOSE_PARALLEL_LIMIT", "")
+        self.parallel = options.number("parallel")
+        if "parallel" not in options.changed and limit.lstrip("-").isdigit():
+            self.parallel = int(limit)
+
+    @property
+    def api(self) -> Transport:
+        if self._api is None:
+            self._api = self._connect()
+        return self._api
+
+    @property
+    def location(self) -> Location:
+        if self._location is None:
+            from solva.compose.load.lookup import locate
+
+            self._location = locate(self.options.many("file"), self.options.text("project-directory"),
+                                    self.options.many("env-file"), os.environ, os.getcwd())
+        return self._location
+
+    @property
+    def colour(self) -> bool:
+        ansi = self.options.text("ansi")
+        return ansi == "always" or (ansi != "never" and sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+
+    def progress(self) -> Progress:
+        from solva.compose.progress import Progress
+
+        return Progress(self.mode, dry_run=self.dry_run, ansi=self.options.text("ansi") != "never")
+
+    def load_options(self, **changes: Any) -> Any:
+        from solva.compose.load.lookup import project_name
+        from solva.compose.load.options import LoadOptions, warn
+
+        location = self.location
+        name = project_name(self.options.text("project-name"), location, lambda _: None)
+        given = self.options.many("profile")
+        profiles = tuple(item for value in given for item in value.split(",")) or tuple(
+            item.strip() for item in location.environment.get("COMPOSE_PROFILES", "").split(",") if item.strip())
+        environment = {**location.environment, "COMPOSE_PROJECT_NAME": name}
+        return LoadOptions(location.working_dir, environment, name=name, profiles=profiles, warn=warn, **changes)
+
+    def project(self, services: Iterable[str] = (), **changes: Any) -> Project:
+        """The project of the files; ComposeError when there are none."""
+        from solva.compose.errors import ComposeError
+        from solva.compose.load.lookup import NOT_FOUND
+        from solva.compose.load.pipeline import load_project
+
+        if not self.location.files:
+            raise ComposeError(NOT_FOUND)
+        return load_project(self.location.files, self.load_options(**changes), services=services,
+                            all_resources=self.options.on("all-resources"))
+
+    def project_or_name(self, services: Iterable[str] = ()) -> Project:
+        """The project of the files, or one that has only a name (``-p`` without a file)."""
+        from solva.compose.project import Project
+
+        name = self.options.text("project-name") or self.location.environment.get("COMPOSE_PROJECT_NAME", "")
+        if not self.location.files and name:
+            return Project(name)
+        return self.project(services)
+
+    def name(self) -> str:
+        """The project's name alone, at the least cost."""
+        from solva.compose.errors import ComposeError
+        from solva.compose.load.lookup import NOT_FOUND, project_name
+
+        given = self.options.text("project-name") or self.location.environment.get("COMPOSE_PROJECT_NAME", "")
+        if given:
+            return given
+        if not self.location.files:
+            raise ComposeError(NOT_FOUND)
+        return project_name("", self.location, lambda _: None)
+
+    def containers(self, project: Project, services: Iterable[str] = (), *, every: bool = True,
+                   one_off: bool = False) -> list[Container]:
+        """The project's containers, of ``services`` if any are named; ComposeError for an unknown one."""
+        from solva.compose import observe
+        from solva.compose.errors import ComposeError
+
+        wanted = list(services)
+        found = observe.containers(self.api, project.name, every=every)
+        for name in wanted:
+            known = name in project.services or name in project.disabled
+            if not known and not any(item.service == name for item in found):
+                raise ComposeError(f"no such service: {name}")
+        return [item for item in found if (not wanted or item.service in wanted) and (one_off or not item.one_off)]
+
+    def one(self, service: str, index: int = 0) -> Container:
+        """A running container of ``service``; the first, or the one with number ``index``."""
+        from solva.compose import observe
+        from solva.compose.errors import ComposeError
+
+        found = [item for item in observe.containers(self.api, self.name(), every=False)
+                 if item.service == service and not item.one_off and (not index or item.number == index)]
+        if not found:
+            if index:
+                raise ComposeError(f'service "{service}" is not running container #{index}')
+            raise ComposeError(f'service "{service}" is not running')
+        return found[0]
