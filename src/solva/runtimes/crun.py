@@ -53,6 +53,10 @@ class Crun:
         if done.rc != 0:
             raise conmon.CreateFailed(done.stderr.decode(errors="replace").strip())
 
+    def waiting(self, container_id: str) -> bool:
+        """Whether it was created and never started."""
+        return (self._root / container_id / "exec.fifo").exists()
+
     async def delete(self, container_id: str, cgroup_path: str) -> None:
         """Forget a stopped container and its groups; fine when it is gone already."""
         if not (self._root / container_id).exists():

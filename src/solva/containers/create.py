@@ -1,0 +1,210 @@
+"""create: reserve the name, image, snapshot, volumes, record, event; whatever fails takes all of it back."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from contextlib import AsyncExitStack
+from typing import Any
+
+from solva.api.types.container import ContainerConfig, ContainerCreate, EndpointSettings, Healthcheck, HostConfig
+from solva.containers import limits, mounts, networking, restart_policy, spec
+from solva.containers.core import Core
+from solva.containers.model import Container
+from solva.containers.names import ADJECTIVES, NOUNS
+from solva.containers.signals import number
+from solva.errors import InvalidParameter, NotImplementedHere
+from solva.ids import check_container_name, new_id, short
+from solva.kernel import cgroup
+from solva.runtimes import capabilities
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+_LOG_DRIVERS = ("", "json-file", "local", "none")
+
+
+async def create(core: Core, name: str, body: ContainerCreate, platform: str = "") -> tuple[str, list[str]]:
+    """(id, warnings)."""
+    image = core.images.resolve(body.image) if body.image else None
+    if image is None:
+        raise InvalidParameter("config cannot be empty in order to create a container")
+    host = body.host_config
+    config = merged(body, image.config.get("config") or {})
+    warnings = check(core, config, host, body)
+    path, args = command(config)
+    container_id = new_id()
+    bare = check_container_name(name) if name else _pick_name(core)
+    async with AsyncExitStack() as undo:
+        core.registry.reserve(bare, container_id)
+        undo.callback(core.registry.release, bare)
+        config.hostname = config.hostname or _hostname(core, host, container_id)
+        container = Container(
+            id=container_id, name=bare, created_ns=core.clock.time_ns(), image_id=image.id, chain=tuple(image.chain),
+            path=path, args=args, config=config, host_config=host,
+        )
+        container.endpoints = networking.wanted(core, container, body.networking_config.endpoints_config)
+        container.mounts = mounts.collect(core, config, host)
+        await core.snapshots.prepare(container_id, container.chain)
+        undo.push_async_callback(core.snapshots.remove, container_id)
+        await mounts.reserve(core, container)
+        await mounts.populate(core, container)
+        directory = core.paths.data(container_id)
+        directory.mkdir(parents=True, mode=0o700)
+        core.registry.add(container)
+        undo.pop_all()
+    core.event(container, "create")
+    return container_id, warnings
+
+
+def merged(body: ContainerCreate, image: dict[str, Any]) -> ContainerConfig:
+    """The request's configuration with what the image says where the request says nothing."""
+    config = ContainerConfig(**{name: getattr(body, name) for name in ContainerConfig.__struct_fields__})
+    config.entrypoint = _words(config.entrypoint)
+    config.cmd = _words(config.cmd)
+    if config.entrypoint is None:
+        config.entrypoint = image.get("Entrypoint")
+        if config.cmd is None or config.cmd == []:
+            config.cmd = image.get("Cmd")
+    elif config.entrypoint == [""]:
+        config.entrypoint = None
+    given = {entry.partition("=")[0] for entry in config.env}
+    config.env = [*(entry for entry in image.get("Env") or [] if entry.partition("=")[0] not in given), *config.env]
+    config.labels = {**(image.get("Labels") or {}), **config.labels}
+    config.exposed_ports = {**(image.get("ExposedPorts") or {}), **config.exposed_ports}
+    config.volumes = {**(image.get("Volumes") or {}), **config.volumes}
+    for field, key in (("user", "User"), ("working_dir", "WorkingDir"), ("stop_signal", "StopSignal")):
+        if not getattr(config, field):
+            setattr(config, field, image.get(key) or "")
+    if config.stop_timeout is None:
+        config.stop_timeout = image.get("StopTimeout")
+    config.shell = config.shell or image.get("Shell")
+    config.healthcheck = _health(config.healthcheck, image.get("Healthcheck"))
+    for port in body.host_config.port_bindings:
+        config.exposed_ports.setdefault(port if "/" in port else f"{port}/tcp", {})
+    return config
+
+
+def _words(value: list[str] | str | None) -> list[str] | None:
+    return [value] if isinstance(value, str) else value
+
+
+def _health(wanted: Healthcheck | None, image: dict[str, Any] | None) -> Healthcheck | None:
+    if not image:
+        return wanted
+    base = Healthcheck(list(image.get("Test") or []), image.get("Interval") or 0, image.get("Timeout") or 0,
+                       image.get("StartPeriod") or 0, image.get("StartInterval") or 0, image.get("Retries") or 0)
+    if wanted is None:
+        return base
+    for field in Healthcheck.__struct_fields__:
+        if not getattr(wanted, field):
+            setattr(wanted, field, getattr(base, field))
+    return wanted
+
+
+def command(config: ContainerConfig) -> tuple[str, list[str]]:
+    """The program and its arguments."""
+    words = [*(config.entrypoint or []), *(config.cmd or [])]
+    if not words:
+        raise InvalidParameter("no command specified")
+    return words[0], list(words[1:])
+
+
+def check(core: Core, config: ContainerConfig, host: HostConfig, body: ContainerCreate) -> list[str]:
+    """Refuse nonsense and what is not done here; warn about what has no effect."""
+    layout = core.runtime.layout
+    warnings = limits.check(host, swap_accounting=_swap_accounting(layout), cpus=os.cpu_count() or 1)
+    spec.security_options(host.security_opt)
+    capabilities.resolve(host.cap_add, host.cap_drop, privileged=host.privileged)
+    limits.device_rules(host)
+    if config.hostname and (len(config.hostname) > 63 or not _HOSTNAME.match(config.hostname)):
+        raise InvalidParameter(f"invalid hostname format: {config.hostname}")
+    if config.stop_signal:
+        number(config.stop_signal)
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise InvalidParameter(f"the working directory '{config.working_dir}' is invalid, it needs to be an "
+                               "absolute path")
+    restart_policy.check(host.restart_policy, auto_remove=host.auto_remove)
+    _check_modes(core, config, host)
+    driver = host.log_config.type
+    if driver not in _LOG_DRIVERS:
+        raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")
+    for key, value in host.log_config.config.items():
+        if key == "max-file" and value not in ("", "1"):
+            warnings.append(f"log option max-file={value}: this engine keeps one file; max-size begins it anew.")
+        elif key not in ("max-size", "max-file", "compress", "mode", "labels", "labels-regex", "env", "env-regex",
+                         "tag", "max-buffer-size"):
+            raise InvalidParameter(f"unknown log opt '{key}' for {driver or 'json-file'} log driver")
+    if host.device_requests:
+        raise NotImplementedHere('could not select device driver "" with capabilities: '
+                                 f"{host.device_requests[0].capabilities}")
+    if host.isolation not in ("", "default"):
+        raise InvalidParameter(f"invalid isolation '{host.isolation}' on linux")
+    if host.storage_opt:
+        raise InvalidParameter("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+    if host.runtime not in ("", "crun", "runc", "io.containerd.runc.v2"):
+        raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
+    if host.cgroup:
+        warnings.append("HostConfig.Cgroup has no effect.")
+    return warnings
+
+
+def _check_modes(core: Core, config: ContainerConfig, host: HostConfig) -> None:
+    if host.userns_mode not in ("", "host"):
+        raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}: this engine maps no users")
+    if host.uts_mode not in ("", "host"):
+        raise InvalidParameter(f"invalid UTS mode: {host.uts_mode}")
+    if host.cgroupns_mode not in ("", "host", "private"):
+        raise InvalidParameter(f"invalid cgroup namespace mode: {host.cgroupns_mode}")
+    for label, mode, fixed in (("IPC", host.ipc_mode, ("", "none", "private", "shareable", "host")),
+                               ("PID", host.pid_mode, ("", "host"))):
+        kind, _, target = mode.partition(":")
+        if mode in fixed:
+            continue
+        if kind != "container" or not target:
+            raise InvalidParameter(f"invalid {label} mode: {mode}")
+        core.registry.get(target)
+    if host.uts_mode == "host" and config.hostname:
+        raise InvalidParameter("conflicting options: hostname and the UTS mode")
+    if host.init:
+        spec_init()
+
+
+def spec_init() -> str:
+    """The init program to mount; InvalidParameter names the package where none is installed."""
+    import shutil
+
+    for name in ("docker-init", "tini-static", "tini", "catatonit"):
+        found = shutil.which(name) or shutil.which(name, path="/usr/bin:/usr/libexec:/usr/libexec/podman:/usr/sbin")
+        if found:
+            return found
+    raise InvalidParameter("--init needs an init program and none is installed: apt-get install tini (or catatonit)")
+
+
+def _swap_accounting(layout: cgroup.Layout) -> bool:
+    if layout.version == 2:
+        return True
+    memory = layout.controllers.get("memory")
+    return memory is not None and (cgroup.ROOT / memory / "memory.memsw.limit_in_bytes").exists()
+
+
+def _hostname(core: Core, host: HostConfig, container_id: str) -> str:
+    mode = host.network_mode
+    if mode == "host" or host.uts_mode == "host":
+        return os.uname().nodename
+    if mode.startswith("container:"):
+        return core.registry.get(mode.partition(":")[2]).config.hostname
+    return short(container_id)
+
+
+def _pick_name(core: Core) -> str:
+    for attempt in range(1000):
+        name = f"{random.choice(ADJECTIVES)}_{random.choice(NOUNS)}"
+        if attempt > 20:
+            name += str(random.randrange(10**4))
+        if not core.registry.taken(name):
+            return name
+    return short(new_id())
+
+
+def endpoint(settings: EndpointSettings | None) -> EndpointSettings:
+    return settings or EndpointSettings()
