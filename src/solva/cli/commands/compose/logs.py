@@ -1,0 +1,146 @@
+"""``logs``: containers' output with a coloured prefix a container."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from solva.cli.commands.compose.app import App, verb
+from solva.cli.flags import Flag, Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from solva.client.transport import Transport
+    from solva.compose.observe import Container
+
+_COLOURS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
+
+
+class Printer:
+    """Whole lines of several containers to standard output, each behind its name."""
+
+    def __init__(self, names: list[str], *, prefix: bool = True, colour: bool = False) -> None:
+        self.prefix = prefix
+        self.colour = colour
+        self.lock = threading.Lock()
+        self.names: dict[str, str] = {}
+        self.width = max((len(name) for name in names), default=0)
+        for name in names:
+            self.label(name)
+
+    def label(self, name: str) -> str:
+        if name not in self.names:
+            text = f"{name.ljust(self.width)}  | "
+            if self.colour:
+                text = f"\x1b[{_COLOURS[len(self.names) % len(_COLOURS)]}m{text}\x1b[0m"
+            self.names[name] = text
+        return self.names[name]
+
+    def line(self, name: str, data: bytes) -> None:
+        head = self.label(name).encode() if self.prefix else b""
+        with self.lock:
+            sys.stdout.buffer.write(head + data + b"\n")
+            sys.stdout.buffer.flush()
+
+
+class Lines:
+    """Docker's frames (or a terminal's raw bytes) to lines."""
+
+    def __init__(self, printer: Printer, name: str, tty: bool) -> None:
+        self.printer = printer
+        self.name = name
+        self.tty = tty
+        self.buffer = b""
+        self.rest = {1: b"", 2: b""}
+
+    def feed(self, data: bytes) -> None:
+        if self.tty:
+            self.text(1, data)
+            return
+        self.buffer += data
+        while len(self.buffer) >= 8:
+            size = int.from_bytes(self.buffer[4:8], "big")
+            if len(self.buffer) < 8 + size:
+                return
+            self.text(2 if self.buffer[0] == 2 else 1, self.buffer[8: 8 + size])
+            self.buffer = self.buffer[8 + size:]
+
+    def text(self, stream: int, data: bytes) -> None:
+        *whole, self.rest[stream] = (self.rest[stream] + data).split(b"\n")
+        for line in whole:
+            self.printer.line(self.name, line.rstrip(b"\r"))
+
+    def end(self) -> None:
+        for rest in self.rest.values():
+            if rest:
+                self.printer.line(self.name, rest)
+
+
+def short(container: Container, project: str) -> str:
+    """``db-1`` of ``p-db-1``."""
+    return container.name.removeprefix(f"{project}-")
+
+
+def copy(api: Transport, container: Container, printer: Printer, name: str, query: dict[str, Any]) -> None:
+    """One container's log to ``printer`` until it ends."""
+    tty = bool(api.json("GET", f"/containers/{container.id}/json")["Config"].get("Tty"))
+    lines = Lines(printer, name, tty)
+    with api.request("GET", f"/containers/{container.id}/logs", query={"stdout": True, "stderr": True, **query}) \
+            as response:
+        for data in response.chunks():
+            lines.feed(data)
+    lines.end()
+
+
+def logs(app: App, options: Options) -> int:
+    project = app.project_or_name(options.args)
+    found = app.containers(project, options.args)
+    index = options.number("index")
+    if index:
+        found = [item for item in found if item.number == index]
+    tail = options.text("tail")
+    query = {"follow": options.on("follow") or None, "timestamps": options.on("timestamps") or None,
+             "tail": tail or "all", "since": when(options.text("since")), "until": when(options.text("until"))}
+    names = {item.id: short(item, project.name) for item in found}
+    printer = Printer(list(names.values()), prefix=not options.on("no-log-prefix"),
+                      colour=app.colour and not options.on("no-color"))
+    if not options.on("follow"):
+        for item in found:
+            copy(app.api, item, printer, names[item.id], query)
+        return 0
+    threads = [threading.Thread(target=copy, args=(app.api, item, printer, names[item.id], query), daemon=True)
+               for item in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return 0
+
+
+def when(text: str) -> str | None:
+    """A time as the API wants it: relative ones (``10m``) from now."""
+    if not text:
+        return None
+    from solva.compose.attributes.units import duration
+
+    try:
+        nanoseconds = duration(text)
+    except ValueError:
+        return text
+    import time
+
+    return f"{time.time() - nanoseconds / 1e9:.9f}"
+
+
+COMMANDS = {"logs": verb(
+    "logs", "[OPTIONS] [SERVICE...]", "View output from containers", logs,
+    Flag("follow", "f", "bool", "Follow log output"),
+    Flag("index", "", "int", "index of the container if service has multiple replicas"),
+    Flag("no-color", "", "bool", "Produce monochrome output"),
+    Flag("no-log-prefix", "", "bool", "Don't print prefix in logs"),
+    Flag("since", "", "string", 'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")'),
+    Flag("tail", "n", "string", "Number of lines to show from the end of the logs for each container", default="all"),
+    Flag("timestamps", "t", "bool", "Show timestamps"),
+    Flag("until", "", "string", 'Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")'))}
