@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine: `make demo` and `make test`.
 PYTHON = .venv/bin/python
 
-.PHONY: help setup install demo demo-down test lint test-unit bench clean
+.PHONY: help setup standins install demo demo-down test lint test-unit bench clean
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
@@ -25,7 +25,10 @@ lint: setup ## ruff, mypy --strict, the layers
 test-unit: setup ## no root, under a minute
 	$(PYTHON) -m pytest -q tests/unit
 
-test: setup lint ## everything
+standins: setup ## images in place of Docker Hub's, where that cannot be reached
+	@$(PYTHON) -m standins up
+
+test: setup lint standins ## everything
 	$(PYTHON) -m pytest -q tests
 
 bench: setup ## figures, paired with a real Docker

@@ -51,7 +51,7 @@ def storage() -> Path:
     return cache_directory() / "registry"
 
 
-def up(also: Sequence[str], force: bool) -> int:
+def up(also: Sequence[str], force: bool, announce: bool = True) -> int:
     if not force and mirror.hub_reachable():
         say("Docker Hub answers: no stand-ins are needed")
         return 0
@@ -68,15 +68,17 @@ def up(also: Sequence[str], force: bool) -> int:
     for listen in also:
         with timed(f"registry on {listen}, read only") as more:
             more.append("started" if daemon.Daemon(listen, storage(), readonly=True).start() else "runs")
-    say(f"  {mirror.tell_engine(address)}")
+    if announce:
+        say(f"  {mirror.tell_engine(address)}")
     return 0
 
 
-def down() -> int:
+def down(only: Sequence[str]) -> int:
     for each in daemon.all_running(storage()):
-        each.stop()
-        say(f"stopped the registry on {each.listen}")
-    if mirror.untell_engine():
+        if not only or each.listen in only:
+            each.stop()
+            say(f"stopped the registry on {each.listen}")
+    if not only and mirror.untell_engine():
         say(f"removed {mirror.engine_configuration()}")
     return 0
 
@@ -120,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb = verbs.add_parser("up", help="build, serve and announce what is needed")
     verb.add_argument("--also", action="append", default=[], metavar="HOST:PORT", help="serve there too, read only")
     verb.add_argument("--force", action="store_true", help="even where Docker Hub answers")
-    verbs.add_parser("down", help="stop serving; what was built stays")
+    verb.add_argument("--no-config", action="store_true", help="leave the engine's configuration alone")
+    verb = verbs.add_parser("down", help="stop serving; what was built stays")
+    verb.add_argument("--only", action="append", default=[], metavar="HOST:PORT", help="this listener only")
     verbs.add_parser("status", help="what is served, and what is built")
     verb = verbs.add_parser("build", help="only build")
     verb.add_argument("image", nargs="*", help="these only")
@@ -130,14 +134,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         if asked.verb == "up":
-            return up(asked.also, asked.force)
+            return up(asked.also, asked.force, not asked.no_config)
         if asked.verb == "build":
             build([recipe_named(name) for name in asked.image] or RECIPES)
         elif asked.verb == "save":
             (image,) = build([recipe_named(asked.image)])
             archive.save(image, asked.output)
         else:
-            return down() if asked.verb == "down" else status()
+            return down(asked.only) if asked.verb == "down" else status()
     except (StepFailed, PushFailed, daemon.CannotServe, OSError, KeyError) as error:
         print(f"standins: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
