@@ -36,6 +36,9 @@ from solva.errors import NotFound
 from solva.logs import k8sfile
 
 Json = dict[str, Any]
+Rows = list[Json]
+Words = list[str]
+Filters = dict[str, list[str]]
 
 
 class ContainerService:
@@ -53,15 +56,15 @@ class ContainerService:
         """The engine ends; containers do not."""
         await self._core.close()
 
-    def of_image(self, image_id: str) -> list[str]:
+    def of_image(self, image_id: str) -> Words:
         """Ids of the containers made from an image (``ImageService.in_use``)."""
         return [item.id for item in self._core.registry.all() if item.image_id == image_id]
 
-    def running_of_image(self, image_id: str) -> list[str]:
+    def running_of_image(self, image_id: str) -> Words:
         """Those of them that run."""
         return [item.id for item in self._core.registry.all() if item.image_id == image_id and item.state.running]
 
-    def of_volume(self, name: str) -> list[str]:
+    def of_volume(self, name: str) -> Words:
         """Ids of the containers that use a volume."""
         return [item.id for item in self._core.registry.all() if any(point.name == name for point in item.mounts)]
 
@@ -72,10 +75,10 @@ class ContainerService:
         running = sum(state.running for state in states) - paused
         return {"running": running, "paused": paused, "stopped": len(states) - running - paused}
 
-    async def list(self, *, all: bool, limit: int, size: bool, filters: dict[str, list[str]]) -> list[Json]:
+    async def list(self, *, all: bool, limit: int, size: bool, filters: Filters) -> Rows:
         return await inspect.list_all(self._core, all=all, limit=limit, size=size, filters=filters)
 
-    async def create(self, name: str, body: ContainerCreate, *, platform: str = "") -> tuple[str, list[str]]:
+    async def create(self, name: str, body: ContainerCreate, *, platform: str = "") -> tuple[str, Words]:
         return await create.create(self._core, name, body, platform)
 
     async def inspect(self, ref: str, *, size: bool = False) -> Json:
@@ -107,7 +110,7 @@ class ContainerService:
     async def resize(self, ref: str, height: int, width: int) -> None:
         modify.resize(self._core, self._core.registry.get(ref), height, width)
 
-    async def update(self, ref: str, body: UpdateConfig) -> list[str]:
+    async def update(self, ref: str, body: UpdateConfig) -> Words:
         return await modify.update(self._core, self._core.registry.get(ref), body)
 
     async def remove(self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
@@ -115,7 +118,7 @@ class ContainerService:
             raise NotFound(f"Could not get parent for alias {ref}: a link ends with its container")
         await remove.remove(self._core, self._core.registry.get(ref), force=force, volumes=volumes)
 
-    async def prune(self, filters: dict[str, list[str]]) -> tuple[list[str], int]:
+    async def prune(self, filters: Filters) -> tuple[Words, int]:
         return await remove.prune(self._core, filters)
 
     async def wait(self, ref: str, condition: str = "not-running") -> Awaitable[Json]:
@@ -134,7 +137,7 @@ class ContainerService:
     async def top(self, ref: str, ps_args: str) -> Json:
         return await stats.top(self._core, self._core.registry.get(ref), ps_args)
 
-    async def changes(self, ref: str) -> list[Json] | None:
+    async def changes(self, ref: str) -> Rows | None:
         container = self._core.registry.get(ref)
         found = await self._core.snapshots.changes(container.id)
         return [{"Path": change.path, "Kind": change.kind} for change in found] or None

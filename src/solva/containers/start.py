@@ -7,6 +7,7 @@ import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -186,7 +187,8 @@ def _surroundings(core: Core, container: Container, rootfs: Path, network: _Netw
                   points: tuple[MountPoint, ...]) -> Surroundings:
     host = container.host_config
     options = security_options(host.security_opt)
-    seccomp, annotations = None, {}
+    seccomp: dict[str, Any] | None = None
+    annotations: dict[str, str] = {}
     profile = options.get("seccomp", "")
     if not host.privileged and profile != "unconfined":
         names = capabilities.resolve(host.cap_add, host.cap_drop, privileged=False)
