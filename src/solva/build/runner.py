@@ -131,4 +131,5 @@ def _container(identifier: str, spec: StepSpec) -> Container:
 def _mount(mount: StepMount) -> MountPoint:
     options = ",".join(["exec", *([f"size={mount.size}"] if mount.size else [])]) if mount.kind == "tmpfs" else ""
     return MountPoint(type=mount.kind, destination=mount.target, source=mount.source, rw=not mount.read_only,
+                      read_only_recursive=False, recursive=False,
                       options=options)

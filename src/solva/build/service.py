@@ -47,7 +47,9 @@ class BuildService:
         contexts.refuse_remote(options.remote)
         scratch = self._scratch / secrets.token_hex(8)
         folder = scratch / "context"
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir(parents=True)
+        scratch.chmod(0o700)
+        folder.chmod(0o755)     # a step of any user may read it where it is mounted
         self._running += 1
         try:
             await contexts.unpack(context, folder)

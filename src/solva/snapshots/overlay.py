@@ -232,9 +232,14 @@ class Snapshotter:
     def _init_name(self, parents: tuple[str, ...]) -> str:
         return parents[-1][7:23] if parents else "scratch"
 
+    def _layer_directories(self, parents: tuple[str, ...]) -> list[str]:
+        """Topmost first. overlayfs refuses a directory twice (ELOOP); of a diff that comes twice (two steps that
+        change nothing) only the upper one counts anyhow."""
+        return list(dict.fromkeys(self._layers.relative(chain) for chain in reversed(parents)))
+
     def _lowers(self, snapshot: Snapshot) -> list[str]:
         """Directories from the root of the snapshots, topmost first."""
-        lowers = [self._layers.relative(chain) for chain in reversed(snapshot.parents)]
+        lowers = self._layer_directories(snapshot.parents)
         if snapshot.init:
             lowers.insert(0, f"init/{self._init_name(snapshot.parents)}/fs")
         return lowers
@@ -274,7 +279,7 @@ class Snapshotter:
             for part in ("fs", "work", "merged"):
                 (temporary / part).mkdir(parents=True)
             base = f"init/{temporary.name}"
-            lowers = [self._layers.relative(chain) for chain in reversed(snapshot.parents)]
+            lowers = self._layer_directories(snapshot.parents)
             self._overlay(lowers, f"{base}/fs", f"{base}/work", f"{base}/merged")
             try:
                 _fill_init(temporary / "merged")

@@ -84,7 +84,8 @@ class Run:
                 script = stage.inline("heredoc", self.node.heredocs[0].content.encode(), 0o755)
                 words = (f"/dev/pipes/{self.node.heredocs[0].name}",)
                 real.append(StepMount("bind", words[0], script.path, read_only=True))
-            stubs = Stubs(str(root), [mount.target for mount in real] + [state.workdir])
+            targets = {mount.target: mount.kind == "tmpfs" or os.path.isdir(mount.source) for mount in real}
+            stubs = Stubs(str(root), targets)
             for mount in mounts:
                 if mount.env:
                     env[mount.env] = ""
