@@ -135,8 +135,8 @@ def _settled(api: Transport, op: Op, name: str, condition: str) -> str | None:
         if state.get("Status") == "exited" and not state.get("Restarting"):
             if code == 0:
                 return "Exited"
-            problem = f'service "{data["Config"]["Labels"].get("com.docker.compose.service", name)}" didn\'t complete ' \
-                      f"successfully: exit {code}"
+            service = data["Config"]["Labels"].get("com.docker.compose.service", name)
+            problem = f'service "{service}" didn\'t complete successfully: exit {code}'
     else:
         health = (state.get("Health") or {}).get("Status", "")
         if running and (health == "healthy" or (condition == "running_or_healthy" and health in ("", "none"))):

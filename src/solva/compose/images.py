@@ -30,7 +30,7 @@ def ensure(api: Transport, project: Project, progress: Progress, *, build: bool 
         policy = pull or service.get("pull_policy") or "missing"
         wants_build = service.get("build") is not None
         if wants_build and build is not False and (build or policy == "build" or (
-                not there[reference] and policy != "always" or not there[reference] and not service.get("image"))):
+                (not there[reference] and policy != "always") or (not there[reference] and not service.get("image")))):
             progress.event(f"Image {reference}", "Building")
             if not dry_run:
                 build_service(api, project, service, quiet=quiet)
@@ -114,6 +114,10 @@ def build_service(api: Transport, project: Project, service: Service, *, quiet: 
             if not quiet and "stream" in message:
                 out.write(message["stream"])
                 out.flush()
+    for tag in spec.get("tags") or ():
+        repository, _, name = _tagged(tag)
+        api.json("POST", f"/images/{service.image(project.name)}/tag", query={"repo": repository,
+                                                                             "tag": name or "latest"})
 
 
 def _refuse(name: str, spec: dict[str, Any]) -> None:

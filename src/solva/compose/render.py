@@ -61,7 +61,7 @@ def _pick(value: Mapping[str, Any], kind: str) -> dict[str, Any]:
     fields = _FIELDS[kind]
     result = {}
     for key in fields:
-        if key in value and (_given(value[key]) or key in _KEEP_EMPTY and value[key] is not None
+        if key in value and (_given(value[key]) or (key in _KEEP_EMPTY and value[key] is not None)
                              or (kind, key) in _ALWAYS):
             result[key] = value[key]
     for key in sorted(value):
@@ -166,7 +166,8 @@ def ordered_service(config: Mapping[str, Any], *, as_json: bool = False) -> dict
             if as_json and name in _JSON_PARTS:
                 result[name] = _JSON_PARTS[name](result[name])
     if as_json:
-        return _without_extensions(result)
+        plain: dict[str, Any] = _without_extensions(result)
+        return plain
     for name in sorted(config):
         if name.startswith("x-"):
             result[name] = config[name]
@@ -193,6 +194,7 @@ _JSON_PARTS = {"blkio_config": _json_blkio, "deploy": _json_deploy, "develop": _
 
 
 def _without_extensions(value: Any) -> Any:
+    """Compose's JSON leaves ``x-`` keys inside sections out."""
     if isinstance(value, dict):
         return {key: _without_extensions(item) for key, item in value.items() if not key.startswith("x-")}
     return [_without_extensions(item) for item in value] if isinstance(value, list) else value
@@ -202,7 +204,7 @@ def ordered_network(config: Mapping[str, Any]) -> dict[str, Any]:
     result = {}
     for key in _NETWORK:
         value = config.get(key)
-        if value is None or not _given(value) and key not in _KEEP_EMPTY:
+        if value is None or (not _given(value) and key not in _KEEP_EMPTY):
             continue
         if key == "ipam":
             value = {name: [{part: _sorted(pool[part]) for part in _POOL if part in pool} for pool in value[name]]

@@ -150,10 +150,12 @@ def _either(shape: Either, value: Any, path: Path) -> None:
             problems.append((option, problem))
         else:
             return
-    wanted = {list: (Items,), dict: (Record, Table)}.get(type(value), (Scalar,))
-    for option, problem in problems:
+    wanted: tuple[type, ...] = (Scalar,)
+    if isinstance(value, list | dict):
+        wanted = (Items,) if isinstance(value, list) else (Record, Table)
+    for option, failure in problems:
         if isinstance(option, wanted):
-            raise problem
+            raise failure
     raise problems[0][1]
 
 

@@ -80,9 +80,7 @@ def merge_value(base: Any, over: Any, name: str, parent: str = "") -> Any:
             raise ComposeError(f"cannot override {name}")
         result = dict(base)
         for key, value in over.items():
-            if key not in result or result[key] is None or key.startswith("x-"):
-                result[key] = value
-            elif (name, key) in _INNER_OVERRIDE:
+            if key not in result or result[key] is None or key.startswith("x-") or (name, key) in _INNER_OVERRIDE:
                 result[key] = value
             elif (name, key) in _INNER_UNIQUE or ("*", key) in _INNER_UNIQUE:
                 result[key] = unique(result[key], value)

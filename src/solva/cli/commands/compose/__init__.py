@@ -86,7 +86,9 @@ def main(argv: list[str], connect: Callable[[], Transport]) -> int:
 
             sys.stdout.write(texts.command_help(command) + "\n")
             return 0
-        status: int = command.run(App(options, connect), parsed)
+        app = App(options, connect)
+        app.dry_run |= parsed.on("dry-run")
+        status: int = command.run(app, parsed)
         return status
     except ComposeError as error:
         return _fail(str(error), error.status)

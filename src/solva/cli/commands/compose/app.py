@@ -24,7 +24,8 @@ def verb(name: str, usage: str, short: str, run: Callable[[App, Options], int], 
          arity: tuple[int, int | None] = (0, None), interspersed: bool = True) -> Command:
     """A compose verb's `Command`."""
     function: Any = run
-    return Command(f"compose {name}", usage, short, function, flags=flags, arity=arity, interspersed=interspersed)
+    every = (*flags, Flag("dry-run", "", "bool", "Execute command in dry run mode"))
+    return Command(f"compose {name}", usage, short, function, flags=every, arity=arity, interspersed=interspersed)
 
 
 def _nothing(session: Any, options: Any) -> int:

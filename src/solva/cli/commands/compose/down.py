@@ -51,8 +51,8 @@ def _images(project: Project, rmi: str) -> list[str]:
 COMMANDS = {"down": verb(
     "down", "[OPTIONS] [SERVICES]", "Stop and remove containers, networks", down,
     Flag("remove-orphans", "", "bool", "Remove containers for services not defined in the Compose file"),
-    Flag("rmi", "", "string", 'Remove images used by services. "local" remove only images that don\'t have a custom tag '
-         '("local"|"all")'),
+    Flag("rmi", "", "string", 'Remove images used by services. "local" remove only images that don\'t have a '
+         'custom tag ("local"|"all")'),
     Flag("timeout", "t", "int", "Specify a shutdown timeout in seconds"),
     Flag("volumes", "v", "bool", 'Remove named volumes declared in the "volumes" section of the Compose file and '
          "anonymous volumes attached to containers"))}

@@ -34,7 +34,8 @@ _UP = (
     Flag("abort-on-container-failure", "", "bool", "Stops all containers if any container exited with failure. "
          "Incompatible with -d"),
     Flag("always-recreate-deps", "", "bool", "Recreate dependent containers. Incompatible with --no-recreate."),
-    Flag("attach", "", "list", "Restrict attaching to the specified services. Incompatible with --attach-dependencies."),
+    Flag("attach", "", "list", "Restrict attaching to the specified services. Incompatible with "
+         "--attach-dependencies."),
     Flag("attach-dependencies", "", "bool", "Automatically attach to log output of dependent services"),
     Flag("detach", "d", "bool", "Detached mode: Run containers in the background"),
     Flag("exit-code-from", "", "string", "Return the exit code of the selected service container. Implies "
