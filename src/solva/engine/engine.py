@@ -9,12 +9,12 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from solva import __version__
+from solva.build.runner import ContainerSteps
 from solva.build.service import BuildService
 from solva.clock import SystemClock
 from solva.containers.core import Core
 from solva.containers.core import Settings as ContainerSettings
 from solva.containers.service import ContainerService
-from solva.containers.steps import StepRunner
 from solva.dns.client import NameService
 from solva.engine.system import Sources, System
 from solva.errors import NotImplementedHere
@@ -70,7 +70,8 @@ class Engine:
         core = Core(ContainerSettings(data, run, config.stop_deaf), self._store, self.bus, clock, self._runtime,
                     self.networks, self.snapshots, self.images, self.volumes)
         self.containers = ContainerService(core)
-        self.builder = BuildService(data / "build", self._store, self.snapshots, self.images, StepRunner(core), clock,
+        self.builder = BuildService(data / "build", self._store, self.snapshots, self.images,
+                                    ContainerSteps(self._runtime, self.networks, core.profiles, run), clock,
                                     lambda chain: self.layers.layer(chain) is not None)
         self.layers.hold(self.builder.chains)
         self.images.in_use = self.containers.of_image
