@@ -16,16 +16,16 @@ import pytest
 
 from solva.api.types.build import BuildOptions
 from solva.build.failures import StepFailed
-from solva.build.runner import ContainerSteps
 from solva.build.service import BuildService
 from solva.clock import SystemClock
+from solva.containers.core import Core, Settings
+from solva.containers.steps import StepRunner
 from solva.events.bus import EventBus
 from solva.images.service import ImageService
 from solva.networks.model import Sandbox, SandboxConfig
 from solva.registry.config import RegistryConfig
 from solva.runtimes.cgroups import prepare
 from solva.runtimes.crun import Crun
-from solva.runtimes.seccomp import Profiles
 from solva.snapshots.content import ContentStore
 from solva.snapshots.layers import LayerStore
 from solva.snapshots.overlay import Snapshotter
@@ -64,7 +64,10 @@ class Real:
         self.images = ImageService(store, EventBus(clock), clock, content, self.layers, self.snapshots,
                                    RegistryConfig())
         runtime = Crun(spawner, run)
-        steps = ContainerSteps(runtime, HostNetwork(), Profiles(data / "cache"), run)
+        network: Any = HostNetwork()
+        core = Core(Settings(data, run), store, EventBus(clock), clock, runtime, network, self.snapshots, self.images,
+                    network)
+        steps = StepRunner(core)
         self.service = BuildService(data / "build", store, self.snapshots, self.images, steps, clock,
                                     lambda chain: self.layers.layer(chain) is not None)
         self.layers.hold(self.service.chains)

@@ -1,10 +1,11 @@
 """What a build needs of the rest of the engine; fulfilled by snapshots, images and containers (and by fakes)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from solva.containers.steps import StepMount as StepMount
+from solva.containers.steps import StepSpec as StepSpec
 from solva.snapshots.layers import LayerInfo
 
 Progress = Callable[[dict[str, Any]], None]
@@ -38,42 +39,6 @@ class Images(Protocol):
     async def pull(self, ref: str, *, platform: str, auth: Any, progress: Progress) -> BaseImage: ...
     async def create(self, config: dict[str, Any], layers: Sequence[LayerInfo], parent: str,
                      tags: Sequence[str]) -> BaseImage: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StepMount:
-    """One mount of a RUN step. ``kind``: bind or tmpfs; ``source`` is a host path; ``size`` bytes, 0 = no limit."""
-
-    kind: str
-    target: str
-    source: str = ""
-    read_only: bool = False
-    size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StepSpec:
-    """One RUN step. ``user`` is Docker's ``user[:group]``, looked up in ``rootfs``; ``network``: "" or "default" for
-    the default bridge, none, host, or a network's name; ``output`` gets the step's stdout and stderr as they come."""
-
-    id: str
-    rootfs: Path
-    args: tuple[str, ...]
-    env: tuple[str, ...]
-    cwd: str
-    user: str
-    output: Callable[[bytes], None]
-    mounts: tuple[StepMount, ...] = ()
-    network: str = ""
-    extra_hosts: tuple[str, ...] = ()
-    shm_size: int = 0
-    memory: int = 0
-    memory_swap: int = 0
-    cpu_shares: int = 0
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpuset_cpus: str = ""
-    ulimits: tuple[tuple[str, int, int], ...] = ()      # name, soft, hard
 
 
 class StepRunner(Protocol):

@@ -6,45 +6,74 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from solva.api.types.container import ContainerConfig, HostConfig, Ulimit
-from solva.build.collaborators import StepMount, StepSpec
 from solva.containers import users
+from solva.containers.core import Core
 from solva.containers.model import Container, MountPoint
 from solva.containers.spec import Surroundings, build
 from solva.ids import new_id
 from solva.networks.model import EndpointConfig, Sandbox, SandboxConfig
 from solva.runtimes import capabilities
-from solva.runtimes.crun import Crun
-from solva.runtimes.seccomp import Profiles
 
 CHUNK = 1 << 16
 HOSTNAME = "buildkitsandbox"    # what a step sees as its host's name under Docker
 
 
-class Networks(Protocol):
-    """``networks/service.py``."""
+@dataclass(frozen=True, slots=True)
+class StepMount:
+    """One mount of a RUN step. ``kind``: bind or tmpfs; ``source`` is a host path; ``size`` bytes, 0 = no limit."""
 
-    async def attach(self, config: SandboxConfig) -> Sandbox: ...
-    async def detach(self, sandbox_id: str) -> None: ...
+    kind: str
+    target: str
+    source: str = ""
+    read_only: bool = False
+    size: int = 0
 
 
-class ContainerSteps:
-    """``StepRunner`` by crun. ``run_root``: the run-time directory (bundles lie in it for as long as a step lasts)."""
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """One RUN step. ``user`` is Docker's ``user[:group]``, looked up in ``rootfs``; ``network``: "" or "default" for
+    the default bridge, none, host, or a network's name; ``output`` gets the step's stdout and stderr as they come."""
 
-    def __init__(self, runtime: Crun, networks: Networks, profiles: Profiles, run_root: Path) -> None:
-        self._runtime = runtime
-        self._networks = networks
-        self._profiles = profiles
-        self._bundles = run_root / "build"
+    id: str
+    rootfs: Path
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    user: str
+    output: Callable[[bytes], None]
+    mounts: tuple[StepMount, ...] = ()
+    network: str = ""
+    extra_hosts: tuple[str, ...] = ()
+    shm_size: int = 0
+    memory: int = 0
+    memory_swap: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    ulimits: tuple[tuple[str, int, int], ...] = ()      # name, soft, hard
+
+
+class StepRunner:
+    """Runs steps by crun; a bundle lies in the run-time directory for as long as its step lasts."""
+
+    def __init__(self, core: Core) -> None:
+        self._runtime = core.runtime
+        self._networks = core.networks
+        self._profiles = core.profiles
+        self._bundles = core.settings.run_root / "build"
 
     async def run(self, spec: StepSpec) -> int:
-        """See ``StepRunner``. SolvaError when the sandbox or the runtime cannot be had."""
+        """The exit code (128 + n for signal n). Cancelled: the process and all it started are gone afterwards.
+        SolvaError when the sandbox or the runtime cannot be had."""
         identifier = new_id()
         bundle = self._bundles / identifier
         async with AsyncExitStack() as undo:
