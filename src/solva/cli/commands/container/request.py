@@ -190,6 +190,8 @@ def _host_config(options: Options) -> dict[str, Any]:
     }
     for key, name in _LISTS:
         host[key] = options.many(name) or None
+    added, dropped = _capabilities(options.many("cap-add")), _capabilities(options.many("cap-drop"))
+    host["CapAdd"], host["CapDrop"] = added or None, [name for name in dropped if name not in added] or None
     for key, name in _TEXTS:
         host[key] = options.text(name)
     for key, name in _NUMBERS:
@@ -203,8 +205,16 @@ def _host_config(options: Options) -> dict[str, Any]:
     return host
 
 
-_LISTS = (("Links", "link"), ("ExtraHosts", "add-host"), ("VolumesFrom", "volumes-from"), ("CapAdd", "cap-add"),
-          ("CapDrop", "cap-drop"), ("GroupAdd", "group-add"), ("Mounts", "mount"), ("Ulimits", "ulimit"),
+def _capabilities(names: list[str]) -> list[str]:
+    """Names in the kernel's form; ``ALL`` stands for every one."""
+    found = {name.upper().strip() for name in names}
+    if "ALL" in found:
+        return ["ALL"]
+    return sorted(name if name.startswith("CAP_") else f"CAP_{name}" for name in found)
+
+
+_LISTS = (("Links", "link"), ("ExtraHosts", "add-host"), ("VolumesFrom", "volumes-from"),
+          ("GroupAdd", "group-add"), ("Mounts", "mount"), ("Ulimits", "ulimit"),
           ("DeviceCgroupRules", "device-cgroup-rule"), ("DeviceRequests", "gpus"),
           ("BlkioWeightDevice", "blkio-weight-device"), ("BlkioDeviceReadBps", "device-read-bps"),
           ("BlkioDeviceWriteBps", "device-write-bps"), ("BlkioDeviceReadIOps", "device-read-iops"),

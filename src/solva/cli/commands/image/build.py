@@ -96,8 +96,8 @@ def _quiet(messages: Iterable[dict[str, Any]], aux: Any, identifier: list[str]) 
 
 def _context(options: Options) -> tuple[Iterator[bytes], str]:
     """The context as a tar stream, and the Dockerfile's path within it."""
-    from solva.cli.buildcontext import ignore_of, is_archive, pack
     from solva.cli.files import pieces
+    from solva.client.context import pack
 
     source, dockerfile = options.args[0], options.text("file")
     if source == "-":
@@ -122,15 +122,19 @@ def _context(options: Options) -> tuple[Iterator[bytes], str]:
     extra: dict[str, bytes] = {}
     if dockerfile == "-":
         extra[_DOCKERFILE_FROM_STDIN] = sys.stdin.buffer.read()
-        return pack(root, ignore_of(root, os.path.join(root, "Dockerfile")), (), extra), _DOCKERFILE_FROM_STDIN
+        return pack(root, _DOCKERFILE_FROM_STDIN, extra), _DOCKERFILE_FROM_STDIN
     path = _dockerfile_path(root, dockerfile)
     inner = os.path.relpath(path, root)
-    ignore = ignore_of(root, path)
     if inner.startswith("../"):
         with open(path, "rb") as file:
             extra[_DOCKERFILE_FROM_OUTSIDE] = file.read()
-        return pack(root, ignore, (), extra), _DOCKERFILE_FROM_OUTSIDE
-    return pack(root, ignore, (inner, ".dockerignore"), extra), inner
+        return pack(root, _DOCKERFILE_FROM_OUTSIDE, extra), _DOCKERFILE_FROM_OUTSIDE
+    return pack(root, inner), inner
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether data that begin with ``head`` are a tar archive, perhaps compressed."""
+    return head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"))
 
 
 def _dockerfile_path(root: str, given: str) -> str:
