@@ -9,12 +9,12 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from solva import __version__
-from solva.build.runner import ContainerSteps
 from solva.build.service import BuildService
 from solva.clock import SystemClock
 from solva.containers.core import Core
 from solva.containers.core import Settings as ContainerSettings
 from solva.containers.service import ContainerService
+from solva.containers.steps import StepRunner
 from solva.dns.client import NameService
 from solva.engine.system import Sources, System
 from solva.errors import NotImplementedHere
@@ -71,7 +71,7 @@ class Engine:
                     self.networks, self.snapshots, self.images, self.volumes)
         self.containers = ContainerService(core)
         self.builder = BuildService(data / "build", self._store, self.snapshots, self.images,
-                                    ContainerSteps(self._runtime, self.networks, core.profiles, run), clock,
+                                    StepRunner(core), clock,
                                     lambda chain: self.layers.layer(chain) is not None)
         self.layers.hold(self.builder.chains)
         self.images.in_use = self.containers.of_image
