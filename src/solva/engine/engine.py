@@ -15,6 +15,7 @@ from solva.containers.core import Core
 from solva.containers.core import Settings as ContainerSettings
 from solva.containers.service import ContainerService
 from solva.containers.steps import StepRunner
+from solva.containers.steps import StepRunner
 from solva.dns.client import NameService
 from solva.engine.system import Sources, System
 from solva.errors import NotImplementedHere
