@@ -131,6 +131,9 @@ class VolumeService:
         if not name:
             name = new_id()
             labels = {**(labels or {}), ANONYMOUS: ""}
+        if len(name) == 1:
+            raise InvalidParameter(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters")
         if not _NAME.match(name):
             raise InvalidParameter(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only '
