@@ -83,7 +83,8 @@ class FakeImages:
                 return self.named[name]
         raise NotFound(f"No such image: {ref}")
 
-    async def pull(self, ref: str, *, platform: str, auth: Any, progress: Callable[[dict[str, Any]], None]) -> FakeImage:
+    async def pull(self, ref: str, *, platform: str, auth: Any,
+                   progress: Callable[[dict[str, Any]], None]) -> FakeImage:
         self.pulled.append(ref)
         progress({"status": f"Pulling {ref}"})
         if ref not in self.remote:
@@ -123,7 +124,8 @@ class ChrootSteps:
     async def run(self, spec: StepSpec) -> int:
         user = ["--userspec", spec.user] if spec.user else []
         process = await asyncio.create_subprocess_exec(
-            "/usr/sbin/chroot", *user, str(spec.rootfs), "/bin/busybox", "env", "-i", "HOME=/", *spec.env, "/bin/sh", "-c",
+            "/usr/sbin/chroot", *user, str(spec.rootfs), "/bin/busybox", "env", "-i", "HOME=/", *spec.env,
+            "/bin/sh", "-c",
             'cd "$1"; shift; exec "$@"', "sh", spec.cwd, *spec.args,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         out, _ = await process.communicate()

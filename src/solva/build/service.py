@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 class BuildService:
     """``root`` is ``data/build``. ``has_layer`` tells of a chain id whether its layer exists; ``collect`` removes
-    layers that neither an image nor the cache (``chains``) nor a snapshot uses, and returns the bytes freed."""
+    layers that neither an image nor the cache (``chains``) nor a snapshot uses; (chains, bytes). ``image_chains``
+    are all chain ids that images have. The engine sets both."""
 
     def __init__(self, root: Path, store: Store, snapshots: Snapshots, images: Images, steps: StepRunner, clock: Clock,
                  has_layer: Callable[[str], bool]) -> None:
@@ -32,6 +33,8 @@ class BuildService:
         self._clock = clock
         self._snapshots, self._images, self._steps = snapshots, images, steps
         self._running = 0
+        self.collect: Callable[[], Awaitable[tuple[list[str], int]]] | None = None
+        self.image_chains: Callable[[], set[str]] = set
 
     async def start(self) -> None:
         """Remove what builds of a killed engine left: contexts and half-made snapshots."""
@@ -77,31 +80,31 @@ class BuildService:
 
     def usage(self) -> list[dict[str, Any]]:
         """The API's BuildCache objects, for /system/df."""
-        used = self._in_images()
+        used = self.image_chains()
         return [_usage(record, record.chain_id in used) for record in self._cache.records()]
 
     async def prune(self, *, all: bool, keep: int, filters: dict[str, list[str]]) -> tuple[list[str], int]:
-        """POST /build/prune: records that no image needs (``all``: mounts' directories too), oldest use first, until
-        ``keep`` bytes are left. Ids and bytes; the layers themselves go with the next collection of layers."""
+        """POST /build/prune: records whose layer no image has (``all``: those too), least recently used first, until
+        ``keep`` bytes are left; without filters the directories of cache mounts too, unless a build runs. What was
+        deleted, and the bytes that are free now."""
         from solva.build.prune import prunable
 
-        used = self._in_images()
-        records = prunable(self._cache.records(), used, filters, self._clock.time_ns(), keep)
-        self._cache.remove(records)
+        used = self.image_chains()
+        records = self._cache.records()
+        candidates = records if all else [record for record in records if record.chain_id not in used]
+        doomed = prunable(candidates, used, filters, self._clock.time_ns(), keep)
+        self._cache.remove(doomed)
         self._cache.forget_sources()
-        space = sum(record.size for record in records)
-        deleted = [record.key for record in records]
-        if (all or not filters) and not self._running:
+        space = sum(record.size for record in doomed if record.chain_id not in used)
+        if self.collect is not None:
+            _, space = await self.collect()
+        deleted = [record.key for record in doomed]
+        if not filters and not keep and not self._running:
             for name, _, size in await asyncio.to_thread(self._mounts.listed):
                 await asyncio.to_thread(self._mounts.remove, name)
                 deleted.append(name)
                 space += size
         return deleted, space
-
-    def _in_images(self) -> set[str]:
-        """Chain ids that an image has: pruning their records frees nothing."""
-        chains = getattr(self._images, "chains", None)
-        return set(chains()) if callable(chains) else set()
 
 
 def _usage(record: CacheRecord, shared: bool) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class ImageRecord(Protocol):
 class Images(Protocol):
     """``images/service.py``."""
 
+    apply_changes: Any      # (configuration, Dockerfile lines) -> configuration
+
     def resolve(self, ref: str) -> Any: ...
     async def create(self, config: dict[str, Any], layers: list[Any], parent: str, tags: list[str]) -> Any: ...
 

@@ -10,15 +10,13 @@ from solva.api.types.container import CommitOptions
 from solva.clock import rfc3339
 from solva.containers.core import Core
 from solva.containers.model import Container
-from solva.errors import InvalidParameter, NotImplementedHere
+from solva.errors import InvalidParameter
 
 
 async def commit(core: Core, options: CommitOptions) -> str:
     """The new image's id."""
     container = core.registry.get(options.container)
     image = core.images.resolve(container.image_id)
-    if options.changes:
-        raise NotImplementedHere("commit --change is not supported yet: build from the committed image instead")
     pause = options.pause and container.state.status == "running"
     if pause:
         await core.runtime.pause(container.id)
@@ -27,8 +25,10 @@ async def commit(core: Core, options: CommitOptions) -> str:
     finally:
         if pause:
             await core.runtime.resume(container.id)
-    config = dict(image.config)
+    config = {key: value for key, value in image.config.items() if key != "rootfs"}     # images adds the layer
     config["config"] = {**image_config(container), **options.config}
+    if options.changes:
+        config["config"] = core.images.apply_changes(config["config"], options.changes)
     config["created"] = rfc3339(core.clock.time_ns())
     config["author"] = options.author
     config["container"] = container.id

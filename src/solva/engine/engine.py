@@ -15,7 +15,6 @@ from solva.containers.core import Core
 from solva.containers.core import Settings as ContainerSettings
 from solva.containers.service import ContainerService
 from solva.containers.steps import StepRunner
-from solva.containers.steps import StepRunner
 from solva.dns.client import NameService
 from solva.engine.system import Sources, System
 from solva.errors import NotImplementedHere
@@ -75,11 +74,18 @@ class Engine:
                                     StepRunner(core), clock,
                                     lambda chain: self.layers.layer(chain) is not None)
         self.layers.hold(self.builder.chains)
+        self.builder.collect = self.images.collect
+        self.builder.image_chains = self._image_chains
+        self.images.apply_changes = _apply_changes
         self.images.in_use = self.containers.of_image
         self.images.running = self.containers.running_of_image
         self.volumes.in_use = self.containers.of_volume
         self.system = System(config, self.bus, clock, self._identity(), self._sources())
         self._app = App(all_routes(self._backends()), __version__)
+
+    def _image_chains(self) -> set[str]:
+        images = self.images.store
+        return {chain for identifier in images.ids() for chain in images.chain(identifier)}
 
     def _backends(self) -> Backends:
         return Backends(self.containers, self.images, self.networks, self.volumes, self.builder, self.system)
@@ -152,3 +158,10 @@ def _group() -> int | None:
         return grp.getgrnam(GROUP).gr_gid
     except KeyError:
         return None
+
+
+def _apply_changes(config: dict[str, Any], changes: list[str]) -> dict[str, Any]:
+    """Dockerfile lines of ``commit`` and ``import``; the parser is imported at the first use."""
+    from solva.build.changes import apply_changes
+
+    return apply_changes(config, changes)

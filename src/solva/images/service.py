@@ -158,6 +158,10 @@ class ImageService:
     async def prune(self, filters: Filters) -> tuple[Rows, int]:
         return await self._remover.prune(self._lister, filters)
 
+    async def collect(self) -> tuple[Names, int]:
+        """Drop layers that no holder names any more (after a prune of the build cache): chain ids, bytes freed."""
+        return await self._remover.collect()
+
     async def create(
         self, config: Json, layers: Sequence[LayerInfo], parent: str, tags: Sequence[str]
     ) -> ImageRecord:

@@ -129,7 +129,8 @@ ENV P=$TARGETPLATFORM A=$TARGETARCH O=$TARGETOS B=$BUILDPLATFORM N=$TARGETVARIAN
 """),
     "copy-file": Case("FROM busybox\nCOPY a.txt /x\nCOPY a.txt /dir/\nCOPY a.txt b.txt run.sh /many/deep/\n"
                       "WORKDIR /w\nCOPY a.txt .\nCOPY a.txt ./rel\nCOPY b.txt sub/\n", TREE),
-    "copy-dir": Case("FROM busybox\nCOPY d /new\nCOPY d /into/\nCOPY d e /both/\nCOPY d/ /slash\nCOPY d/. /dot\n", TREE),
+    "copy-dir": Case("FROM busybox\nCOPY d /new\nCOPY d /into/\nCOPY d e /both/\nCOPY d/ /slash\n"
+                     "COPY d/. /dot\n", TREE),
     "copy-all": Case("FROM busybox\nCOPY . /all\nCOPY . .\n", TREE),
     "copy-over": Case("FROM busybox\nCOPY d /x\nCOPY e /x\nCOPY a.txt /x/f\nCOPY d/sub/g /x\n", TREE),
     "copy-wildcard": Case("FROM busybox\nCOPY *.txt /w/\nCOPY d/* /stars/\nCOPY ?.txt /q/\nCOPY [ab].txt /cls/\n"
