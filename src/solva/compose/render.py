@@ -46,7 +46,7 @@ _NETWORK = ("name", "driver", "driver_opts", "ipam", "external", "internal", "at
 _VOLUME = ("name", "driver", "driver_opts", "external", "labels")
 _FILE = ("name", "file", "environment", "content", "external", "labels", "driver", "driver_opts", "template_driver")
 _POOL = ("subnet", "gateway", "ip_range", "aux_addresses")
-_ALWAYS = frozenset((("dependency", "required"), ("bind", "create_host_path")))
+_ALWAYS = frozenset((("dependency", "required"),))
 # Empty values that Compose's model keeps, since the field is a pointer there.
 _KEEP_EMPTY = frozenset(("init", "attach", "scale", "replicas", "build", "deploy", "healthcheck", "logging", "bind",
                          "volume", "tmpfs", "image", "stop_grace_period", "command", "entrypoint", "credential_spec",
@@ -170,7 +170,7 @@ def ordered_service(config: Mapping[str, Any], *, as_json: bool = False) -> dict
         return plain
     for name in sorted(config):
         if name.startswith("x-"):
-            result[name] = config[name]
+            result[name] = _sorted(config[name])
     return result
 
 
@@ -237,8 +237,17 @@ def document(project: Project, *, as_json: bool = False) -> dict[str, Any]:
     if project.models:
         result["models"] = _sorted(dict(project.models))
     for key in sorted(project.extensions):
-        result[key] = project.extensions[key]
+        result[key] = _sorted(project.extensions[key])
     return result
+
+
+def escaped(value: Any) -> Any:
+    """``$`` doubled in every string, so that the output can be loaded again."""
+    if isinstance(value, dict):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
 
 
 def for_json(value: dict[str, Any]) -> dict[str, Any]:

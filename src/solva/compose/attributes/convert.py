@@ -188,14 +188,19 @@ def secrets(value: Any, path: Path) -> list[dict[str, Any]]:
 def gpus(value: Any, path: Path) -> list[dict[str, Any]]:
     if isinstance(value, str):
         return [{"count": -1}]
-    return [item if "count" in item or "device_ids" in item else {**item, "count": -1} for item in value]
+    return _counted(value)
+
+
+def _counted(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**item, "count": count(item["count"], ())} if "count" in item
+            else item if "device_ids" in item else {**item, "count": -1} for item in value]
 
 
 def device_requests(value: Any, path: Path) -> list[dict[str, Any]]:
     for item in value:
         if "count" in item and "device_ids" in item:
             raise ValueError('"count" and "device_ids" attributes are exclusive')
-    return [item if "count" in item or "device_ids" in item else {**item, "count": -1} for item in value]
+    return _counted(value)
 
 
 def devices(value: Any, path: Path) -> list[dict[str, Any]]:
@@ -375,8 +380,6 @@ def short_volume(spec: str) -> dict[str, Any]:
 def long_volume(item: dict[str, Any]) -> dict[str, Any]:
     """Long syntax with its defaults."""
     result = dict(item)
-    if isinstance(result.get("bind"), dict):
-        result["bind"] = {"create_host_path": True, **result["bind"]}
     tmpfs = result.get("tmpfs")
     if isinstance(tmpfs, dict):
         result["tmpfs"] = dict(tmpfs)

@@ -85,7 +85,7 @@ def _extends(value: dict[str, Any], base: str) -> dict[str, Any]:
 
 def _volume(entry: Any, base: str) -> Any:
     options = (entry or {}).get("driver_opts") or {}
-    if (entry or {}).get("driver", "local") == "local" and options.get("o") == "bind" and options.get("device"):
+    if (entry or {}).get("driver") == "local" and options.get("o") == "bind" and options.get("device"):
         return {**entry, "driver_opts": {**options, "device": absolute(options["device"], base)}}
     return entry
 

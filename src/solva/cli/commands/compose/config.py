@@ -56,11 +56,11 @@ def _text(app: App, options: Options) -> str:
     from solva.compose import render
 
     if options.text("format") == "json":
-        document = render.document(project, as_json=True)
+        document = render.escaped(render.document(project, as_json=True))
         return render.go_json(render.for_json(document), indent=2) + "\n"
     from solva.compose.yamlout import dump
 
-    return dump(render.document(project))
+    return dump(render.escaped(render.document(project)))
 
 
 def _model(app: App, options: Options) -> str:
