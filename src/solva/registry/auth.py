@@ -58,7 +58,8 @@ def _decode_header(header: str) -> dict[str, Any]:
     if not header:
         return {}
     try:
-        text = base64.b64decode(header.replace("+", "-").replace("/", "_") + "=" * (-len(header) % 4), b"-_", validate=True)
+        padded = header.replace("+", "-").replace("/", "_") + "=" * (-len(header) % 4)
+        text = base64.b64decode(padded, b"-_", validate=True)
         value = json.loads(text) if text.strip() else {}
     except (binascii.Error, ValueError) as error:
         raise InvalidParameter(f"invalid X-Registry-Auth header: {error}") from error

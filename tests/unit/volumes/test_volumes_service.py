@@ -55,7 +55,7 @@ def test_remove(volumes: VolumeService) -> None:
         asyncio.run(volumes.remove("vol"))
     volumes.in_use = lambda _: []
     asyncio.run(volumes.remove("vol"))
-    with pytest.raises(NotFound, match="^get vol: no such volume$"):
+    with pytest.raises(NotFound, match=r"^get vol: no such volume$"):
         asyncio.run(volumes.remove("vol"))
     asyncio.run(volumes.remove("vol", force=True))
 
@@ -78,7 +78,7 @@ def test_list_filters(volumes: VolumeService) -> None:
 
     assert names(name=["a"]) == names(label=["k=v"]) == names(dangling=["true"]) == ["aa"]
     assert names(dangling=["false"]) == ["bb"]
-    with pytest.raises(InvalidParameter, match="^invalid filter 'x'$"):
+    with pytest.raises(InvalidParameter, match=r"^invalid filter 'x'$"):
         names(x=["a"])
 
 
