@@ -20,7 +20,8 @@ from solva.runtimes import cgroups
 from solva.runtimes.crun import Crun
 from solva.store.sqlite import Store
 
-APPLETS = "sh true false sleep echo cat ls id env hostname stty head mkdir touch kill ps wc mount dd yes tee".split()
+APPLETS = ("sh", "true", "false", "sleep", "echo", "cat", "ls", "id", "env", "hostname", "stty", "head", "mkdir",
+           "touch", "kill", "ps", "wc", "mount", "dd", "yes", "tee")
 
 
 class Networks:

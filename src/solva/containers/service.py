@@ -64,10 +64,6 @@ class ContainerService:
         """Those of them that run."""
         return [item.id for item in self._core.registry.all() if item.image_id == image_id and item.state.running]
 
-    def running_of_image(self, image_id: str) -> Words:
-        """Those of them that run."""
-        return [item.id for item in self._core.registry.all() if item.image_id == image_id and item.state.running]
-
     def of_volume(self, name: str) -> Words:
         """Ids of the containers that use a volume."""
         return [item.id for item in self._core.registry.all() if any(point.name == name for point in item.mounts)]
