@@ -6,6 +6,8 @@ Anchors, aliases and ``<<`` are resolved here; ``!reset`` and ``!override`` are 
 
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from solva.compose.errors import ComposeError
@@ -21,6 +23,20 @@ _TRUE = frozenset(("true", "True", "TRUE"))
 _FALSE = frozenset(("false", "False", "FALSE"))
 _NUMBER_START = frozenset("0123456789+-.")
 _SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+
+
+_HARD_INDENT = re.compile("^[ \xa0]*\xa0[ \xa0]*", re.MULTILINE)
+
+
+def soft_indent(text: str) -> str:
+    """`text` with no-break spaces in its indentation made spaces.
+
+    A file copied from a web page, as the article's is, has them; YAML takes them for text and says "could not find
+    expected ':'". Columns stay as they are.
+    """
+    if "\xa0" not in text:
+        return text
+    return _HARD_INDENT.sub(lambda found: " " * len(found[0]), text)
 
 
 class Document:
@@ -54,7 +70,7 @@ def parse_all(text: str, file: str) -> list[Document]:
     """Every document of ``text``. ComposeError with file, line and column when it is not YAML."""
     documents = []
     try:
-        events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        events = yaml.parse(soft_indent(text), Loader=yaml.CSafeLoader)
         for event in events:
             if type(event) is yaml.DocumentStartEvent:
                 documents.append(_Builder(events, file).document())
