@@ -7,6 +7,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import docker
 import pytest
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def client(engine: LiveEngine) -> Iterator[docker.DockerClient]:
-    with docker.DockerClient(base_url=f"unix://{engine.socket}", timeout=60) as made:
+    with closing(docker.DockerClient(base_url=f"unix://{engine.socket}", timeout=60)) as made:
         yield made
         for container in made.containers.list(all=True, filters={"label": "suite=docker-py"}):
             container.remove(force=True, v=True)

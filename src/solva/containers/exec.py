@@ -17,6 +17,7 @@ from solva.api.types.exec import ExecCreate, ExecStart
 from solva.containers import spec, users
 from solva.containers.attach import detach_sequence, scan_escape
 from solva.containers.core import Core
+from solva.containers.limits import rlimits
 from solva.containers.model import Container
 from solva.errors import Conflict, InvalidParameter, NotFound
 from solva.ids import new_id
@@ -140,6 +141,7 @@ def process_spec(core: Core, container: Container, body: ExecCreate) -> dict[str
         "cwd": body.working_dir or container.config.working_dir or "/",
         "capabilities": spec.capability_sets(names, identity.uid),
         "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+        "rlimits": rlimits(host),
     }
 
 
