@@ -196,7 +196,7 @@ class ImageService:
     async def load(self, data: AsyncIterator[bytes], *, progress: Progress, quiet: bool) -> None:
         async for image_id, names in self._loader.load(data, progress, quiet):
             for name in names:
-                self.add_tag(image_id, name)
+                self.store.name(name, image_id)      # as Docker: neither a tag event nor a tag time
                 progress({"stream": f"Loaded image: {name.familiar}\n"})
             if not names:
                 progress({"stream": f"Loaded image ID: {image_id}\n"})
