@@ -38,7 +38,7 @@ class Scalar:
 
 
 class Items:
-    """A list of ``shape``."""
+    """A list of ``shape``. ``unique`` is what the schema says; repeats are dropped by the merge, not refused."""
 
     __slots__ = ("shape", "unique")
 
@@ -109,12 +109,6 @@ def _items(shape: Items, value: Any, path: Path) -> None:
         raise Problem(path, "must be a array")
     for index, item in enumerate(value):
         check(shape.shape, item, (*path, index))
-    if shape.unique:
-        seen: list[Any] = []
-        for index, item in enumerate(value):
-            if item in seen:
-                raise Problem((*path, index), f"array items[{seen.index(item)},{index}] must be unique")
-            seen.append(item)
 
 
 def _table(shape: Table, value: Any, path: Path) -> None:
@@ -168,7 +162,7 @@ def suggestion(key: str, known: Any) -> str:
     """`` (did you mean 'image'?)`` for a key that is nearly a known one, else nothing."""
     from difflib import get_close_matches
 
-    near = get_close_matches(key, list(known), 1, 0.6)
+    near = get_close_matches(key, list(known), 1, 0.65)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
