@@ -95,6 +95,7 @@ async def _run(core: Core, container: Container, created: conmon.Monitored) -> N
     except ProcessLookupError:
         raise SystemFailure("conmon ended before the container was started") from None
     live = Live(watch)
+    started_before = container.state.started_ns
     try:
         hub = core.hubs.get(container.id)
         if hub is not None:
@@ -111,7 +112,7 @@ async def _run(core: Core, container: Container, created: conmon.Monitored) -> N
     except BaseException:
         watch.close()
         core.live.pop(container.id, None)
-        container.state.started_ns = 0
+        container.state.started_ns = started_before
         raise
     core.event(container, "start")
     if wanted:
