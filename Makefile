@@ -29,6 +29,7 @@ standins: setup ## images in place of Docker Hub's, where that cannot be reached
 	@$(PYTHON) -m standins up
 
 test: setup lint standins ## everything
+	@tools/setup.sh tests
 	$(PYTHON) -m pytest -q tests
 
 bench: setup ## figures, paired with a real Docker

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.engine import LiveEngine, live_engine, missing
 
 PEER_SOCKET = Path(os.environ.get("SOLVA_PEER_ROOT", "/var/cache/solva/peer") + ".run/docker.sock")

@@ -1,10 +1,11 @@
 #!/bin/bash
 # What Solva and its tests need on a Debian or Ubuntu machine: system packages, and .venv with `solva` in it.
-# Quick when there is nothing to do. As root.
+# Quick when there is nothing to do. As root. `setup.sh tests`: also what only the tests need (a browser).
 set -eu
 cd "$(dirname "$0")/.."
 packages="crun conmon nftables libnftables1 iproute2 uidmap docker-registry mmdebstrap busybox-static python3-venv \
 iptables tini procps curl ca-certificates"
+[ "${1:-}" = tests ] && packages="$packages chromium"
 missing=""
 for name in $packages; do
     dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"
@@ -28,5 +29,6 @@ if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "setup: .venv with $("$python" --version)"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+    .venv/bin/python -m solva.cli.launcher .venv/bin/solva   # a start-up script that imports less than pip's
     touch "$stamp"
 fi

@@ -35,7 +35,7 @@ _RUNTIME = ("app.js", "config.default.js", "lib", "package.json", "public", "LIC
 
 def npm_registry() -> str:
     """Where npm gets packages on this machine."""
-    said = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")
+    said = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")  # noqa: SIM112 - npm's own spelling
     if not said and shutil.which("npm"):
         said = subprocess.run(
             ["npm", "config", "get", "registry"], capture_output=True, text=True, check=False

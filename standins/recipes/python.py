@@ -35,7 +35,10 @@ def pip_settings() -> dict[str, str]:
     for section in ("global", "install"):
         if parser.has_section(section):
             said.update(parser.items(section))
-    said.update((name, os.environ[env]) for name in _SETTINGS if (env := f"PIP_{name.upper().replace('-', '_')}") in os.environ)
+    for name in _SETTINGS:
+        variable = f"PIP_{name.upper().replace('-', '_')}"
+        if variable in os.environ:
+            said[name] = os.environ[variable]
     kept: dict[str, str] = {}
     for name in _SETTINGS:
         values = said.get(name, "").split()

@@ -122,6 +122,9 @@ class ChrootSteps:
     """A RUN step by chroot(1): no namespaces, for tests of a build's result (root)."""
 
     async def run(self, spec: StepSpec) -> int:
+        files_in = [mount for mount in spec.mounts if os.path.isfile(mount.source)]
+        for mount in files_in:
+            shutil.copy(mount.source, str(spec.rootfs) + mount.target)
         user = ["--userspec", spec.user] if spec.user else []
         process = await asyncio.create_subprocess_exec(
             "/usr/sbin/chroot", *user, str(spec.rootfs), "/bin/busybox", "env", "-i", "HOME=/", *spec.env,
@@ -130,5 +133,7 @@ class ChrootSteps:
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         out, _ = await process.communicate()
         spec.output(out)
+        for mount in files_in:
+            os.truncate(str(spec.rootfs) + mount.target, 0)
         assert process.returncode is not None
         return process.returncode

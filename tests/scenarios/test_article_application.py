@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from support.engine import LiveEngine, missing, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +150,7 @@ def test_killed_engine_is_not_missed(app: LiveEngine) -> None:
     assert after == before
     assert {i: app.api.json("GET", f"/containers/{i}/json")["State"]["StartedAt"] for i in after} == starts
     wait_for("prices after the adoption", lambda: len(prices(app)) > count)
-    assert "stored" in app.cli("compose", *FILES, "logs", "api").stdout.lower()
+    assert "BTCUSDT" in app.cli("compose", *FILES, "logs", "api").stdout
     done = app.cli("compose", *FILES, "exec", "-T", "web", "python", "-c",
                    "import socket; print(socket.gethostbyname('api'))")
     assert done.stdout.strip()

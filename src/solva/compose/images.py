@@ -12,17 +12,22 @@ from solva.errors import SolvaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from solva.client.transport import Transport
     from solva.compose.progress import Progress
     from solva.compose.project import Project, Service
 
+    Auth = Callable[[str], dict[str, str]]
+
 
 def ensure(api: Transport, project: Project, progress: Progress, *, build: bool | None = None, pull: str = "",
-           quiet: bool = False, dry_run: bool = False) -> dict[str, str]:
-    """Every service's image made present; reference -> id. ``build``: True forces, False forbids it."""
+           quiet: bool = False, dry_run: bool = False, auth: Auth | None = None) -> dict[str, str]:
+    """Every service's image made present; reference -> id. ``build``: True forces, False forbids it.
+
+    ``auth`` gives the headers that carry a registry's credentials for a reference.
+    """
     there = observe.images(api, project)
     pulled: set[str] = set()
     for service in project.services.values():
@@ -39,7 +44,7 @@ def ensure(api: Transport, project: Project, progress: Progress, *, build: bool 
         elif reference not in pulled and (policy == "always" or (not there[reference] and policy != "never")):
             if wants_build and there[reference]:
                 continue
-            pull_service(api, service, reference, progress, dry_run=dry_run)
+            pull_service(api, service, reference, progress, dry_run=dry_run, auth=auth)
             there[reference] = observe.image_id(api, reference)
             pulled.add(reference)
         elif not there[reference]:
@@ -48,14 +53,15 @@ def ensure(api: Transport, project: Project, progress: Progress, *, build: bool 
 
 
 def pull_service(api: Transport, service: Service, reference: str, progress: Progress, *,
-                 dry_run: bool = False) -> None:
+                 dry_run: bool = False, auth: Auth | None = None) -> None:
     """``POST /images/create``; the stream's error is raised."""
     progress.event(service.name, "Pulling")
     if not dry_run:
         name, _, tag = reference.partition("@") if "@" in reference else _tagged(reference)
         query = {"fromImage": name, "tag": tag or "latest", "platform": service.get("platform")}
         try:
-            with api.request("POST", "/images/create", query=query, headers=_auth(reference)) as response:
+            headers = auth(reference) if auth else None
+            with api.request("POST", "/images/create", query=query, headers=headers) as response:
                 for message in response.lines():
                     if "error" in message:
                         raise ComposeError(str(message["error"]))
@@ -68,22 +74,6 @@ def pull_service(api: Transport, service: Service, reference: str, progress: Pro
 def _tagged(reference: str) -> tuple[str, str, str]:
     head, colon, tag = reference.rpartition(":")
     return (head, ":", tag) if colon and "/" not in tag else (reference, "", "")
-
-
-def _auth(reference: str) -> dict[str, str]:
-    try:
-        from solva.cli import credentials
-    except ImportError:
-        return {}
-    for name in ("header_of", "auth_header", "registry_auth"):
-        function = getattr(credentials, name, None)
-        if function is not None:
-            try:
-                value = function(reference)
-            except (TypeError, SolvaError):
-                return {}
-            return {"X-Registry-Auth": value} if isinstance(value, str) and value else {}
-    return {}
 
 
 def build_service(api: Transport, project: Project, service: Service, *, quiet: bool = False, no_cache: bool = False,

@@ -213,7 +213,7 @@ class _Reconciler:
         before = [*needs, *(self.networks[key] for key in service.get("networks") or () if key in self.networks),
                   *(self.volumes[item["source"]] for item in service.get("volumes") or ()
                     if item.get("source") in self.volumes)]
-        for dependency in service.depends_on:
+        for dependency in _shared(service):
             before += self.ready.get(dependency, [])
         key = self.draft.add(
             f"create {name}", "POST", "/containers/create", needs=before, query={"name": name,
@@ -275,7 +275,8 @@ class _Reconciler:
 
     # --- starting ------------------------------------------------------------------------------------------------
     def start(self, service: Service, pending: list[tuple[str, bool]]) -> None:
-        before = list(self.ready.get(service.name, ()))
+        # As with Docker nothing starts before everything exists: a refused creation leaves nothing running.
+        before = [key for keys in self.ready.values() for key in keys]
         restart = any(options.get("restart") and dependency in self.recreated
                       for dependency, options in service.depends_on.items())
         pending = [(name, must or restart) for name, must in pending]
@@ -318,6 +319,14 @@ class _Reconciler:
                                subject=f"Container {container}", doing="Waiting", done=done)
             keys.append(key)
         return keys
+
+
+def _shared(service: Service) -> list[str]:
+    """Services whose containers must exist before this one's: shared namespaces, volumes_from."""
+    found = [str(service.get(attribute) or "")[8:] for attribute in ("network_mode", "ipc", "pid", "uts", "cgroup")
+             if str(service.get(attribute) or "").startswith("service:")]
+    return found + [item.split(":")[0] for item in service.get("volumes_from") or ()
+                    if not item.startswith("container:")]
 
 
 def anonymous_volumes(container: Container) -> tuple[str, ...]:

@@ -210,7 +210,7 @@ class NameService:
         await self._connect()
 
     def _launch(self) -> tuple[int, int]:
-        """Own session, no descriptors of ours but its log and the pipe that says it is ready (returned, and the pid)."""
+        """Own session, no descriptors of ours but its log and the pipe that says it is ready; that and the pid."""
         os.makedirs(paths.directory(self._run), exist_ok=True)
         log = os.open(paths.log_file(self._run), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         ready, theirs = os.pipe()

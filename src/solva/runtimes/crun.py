@@ -59,12 +59,11 @@ class Crun:
 
     async def delete(self, container_id: str, cgroup_path: str) -> None:
         """Forget a stopped container and its groups; fine when it is gone already."""
-        if not (self._root / container_id).exists():
-            return
-        done = await self.spawner.run([CRUN, *self._globals, "delete", "--force", container_id])
-        if done.rc != 0 or (self._root / container_id).exists():
-            await asyncio.to_thread(shutil.rmtree, self._root / container_id, True)
-            cgroup.remove(self.layout, cgroup_path)
+        if (self._root / container_id).exists():
+            done = await self.spawner.run([CRUN, *self._globals, "delete", "--force", container_id])
+            if done.rc != 0 or (self._root / container_id).exists():
+                await asyncio.to_thread(shutil.rmtree, self._root / container_id, True)
+        cgroup.remove(self.layout, cgroup_path)     # crun leaves them after some failures to create
 
     async def pause(self, container_id: str) -> None:
         await self._must("pause", container_id)

@@ -43,10 +43,10 @@ def test_from_nothing() -> None:
     assert str(plan).splitlines() == [
         "create network p_default: POST /networks/create",
         "create p-db-1: POST /containers/create  after create network p_default",
-        "create p-web-1: POST /containers/create  after create network p_default, create p-db-1",
-        "start p-db-1: POST /containers/p-db-1/start  after create p-db-1",
+        "create p-web-1: POST /containers/create  after create network p_default",
+        "start p-db-1: POST /containers/p-db-1/start  after create p-db-1, create p-web-1",
         "wait healthy p-db-1: GET /containers/p-db-1/json  after start p-db-1",
-        "start p-web-1: POST /containers/p-web-1/start  after create p-web-1, wait healthy p-db-1",
+        "start p-web-1: POST /containers/p-web-1/start  after create p-db-1, create p-web-1, wait healthy p-db-1",
     ]
 
 

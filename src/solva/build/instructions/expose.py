@@ -24,13 +24,11 @@ class Expose:
     sources: tuple[str, ...] = ()
 
     async def apply(self, stage: Stage) -> None:
-        ports: set[str] = set()
-        for word in self.words:
-            for text in stage.expand_words(self.node, word):
-                ports.update(self._ports(text))
+        texts = sorted(text for word in self.words for text in stage.expand_words(self.node, word))
+        ports = [port for text in texts for port in self._ports(text)]
         exposed = stage.state.config.get("ExposedPorts") or {}
-        stage.state.config["ExposedPorts"] = {**exposed, **{port: {} for port in sorted(ports)}}
-        stage.state.note(f"EXPOSE [{' '.join(sorted(ports))}]")
+        stage.state.config["ExposedPorts"] = {**exposed, **{port: {} for port in ports}}
+        stage.state.note(f"EXPOSE [{' '.join(ports)}]")
 
     def _ports(self, text: str) -> list[str]:
         """``[ip:][host:]container[-end][/proto]``; only the container's side counts."""

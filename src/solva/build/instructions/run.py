@@ -36,6 +36,8 @@ class Run:
             return self.node.json
         text = self.node.rest
         documents = self.node.heredocs
+        if self.interpreted():
+            return (*shell, f"/dev/pipes/{documents[0].name}")
         if len(documents) == 1 and text.split(None, 1) == [text] and text.startswith(("<<", "0<<")):
             return (*shell, documents[0].content)
         for document in documents:
@@ -54,7 +56,8 @@ class Run:
         shown = [f"{name}={state.env.get(name, '')}" for name in state.args]
         created_by = "RUN " + (f"|{len(shown)} {' '.join(shown)} " if shown else "") + f"{' '.join(words)} # buildkit"
         mounts = [mount.expanded(stage, self.node) for mount in self.mounts]
-        inputs = ["RUN", repr(words), repr(sorted(state.env.items())), state.workdir, state.config.get("User") or "",
+        inputs = ["RUN", repr(words), repr(self.node.heredocs), repr(sorted(state.env.items())),
+                  state.workdir, state.config.get("User") or "",
                   self.network or stage.build.options.network_mode, repr(stage.build.options.extra_hosts)]
         for mount in mounts:
             inputs.append(await mount.fingerprint(stage))
@@ -82,8 +85,7 @@ class Run:
             real = [await mount.prepare(stage, stack) for mount in mounts]
             if self.interpreted():
                 script = stage.inline("heredoc", self.node.heredocs[0].content.encode(), 0o755)
-                words = (f"/dev/pipes/{self.node.heredocs[0].name}",)
-                real.append(StepMount("bind", words[0], script.path, read_only=True))
+                real.append(StepMount("bind", words[-1], script.path, read_only=True))
             targets = {mount.target: mount.kind == "tmpfs" or os.path.isdir(mount.source) for mount in real}
             stubs = Stubs(str(root), targets)
             for mount in mounts:

@@ -71,6 +71,11 @@ class NetworkDriver(Protocol):
         """At once: no packet passes any more. The link itself is removed after the answer. Fine when it is gone."""
         ...
 
+    async def restore(self, net: DriverNetwork, endpoint: Endpoint) -> bool:
+        """An engine starts: whether the endpoint's link is as it must be, mended if that can be done. False: it is
+        gone and has to join again."""
+        ...
+
     def rules(self, net: DriverNetwork) -> BridgeRules | None:
         """Its part of the firewall. Pure."""
         ...

@@ -184,6 +184,19 @@ class BridgeDriver:
             if not (isinstance(error.__cause__, NetlinkError) and netlink.gone(error.__cause__)):
                 raise
 
+    async def restore(self, net: DriverNetwork, endpoint: Endpoint) -> bool:
+        def body() -> bool:
+            kernel = self._host.netlink
+            link, bridge = links.get_link(kernel, endpoint.link), links.get_link(kernel, net.options.interface)
+            if link is None or bridge is None:
+                return False
+            if link.master != bridge.index:
+                kernel.execute([links.set_link(link.index, master=bridge.index, up=True),
+                                links.set_hairpin(link.name)])
+            return True
+
+        return await self._host.call(body)
+
     def rules(self, net: DriverNetwork) -> BridgeRules | None:
         options: BridgeOptions = net.options
         pool4, pool6 = net.network.pool(4), net.network.pool(6)

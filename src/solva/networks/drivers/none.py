@@ -42,5 +42,8 @@ class NoneDriver:
     async def leave(self, net: DriverNetwork, endpoint: Endpoint) -> None:
         return
 
+    async def restore(self, net: DriverNetwork, endpoint: Endpoint) -> bool:
+        return True
+
     def rules(self, net: DriverNetwork) -> BridgeRules | None:
         return None

@@ -235,6 +235,41 @@ ENV AFTER=$TRIGGERED
         "# comment\n*.txt\n!a.txt\nd/*\n!d/sub\n**/h\n/e/f\n"), "Dockerfile": File("")}),
     "spaces": Case('FROM busybox\nCOPY ["a b", "/x y/"]\nWORKDIR "/p q"\nLABEL "a b"="c\\"d"\n',
                    {"a b": File("space\n")}),
+    "args-env-order": Case("""FROM busybox
+ENV A=env
+ARG A=arg
+ENV B=$A
+RUN echo $A > /a
+ARG C=carg
+ENV C=cenv
+RUN echo $C > /c
+ARG D=$C-$UNKNOWN
+LABEL d=$D
+""", run=True),
+    "args-shadow": Case("""ARG V=global
+ARG W=w$V
+FROM busybox AS one
+ARG W
+ENV A=$V B=$W
+FROM busybox
+ARG V=local
+ARG W
+ENV A=$V B=$W
+""", args={"W": "given"}),
+    "run-script": Case("""FROM busybox
+RUN <<EOF
+#!/bin/sh
+echo "args $# $0" > /script
+EOF
+RUN <<'ONE' sh; <<TWO cat > /two
+echo 1 > /one
+ONE
+two
+TWO
+""", run=True),
+    "expose-many": Case("FROM busybox\nEXPOSE 90 80 100/udp 80/TCP\nEXPOSE 70 127.0.0.1:81:82\n"),
+    "label-merge": Case("FROM busybox AS a\nLABEL a=1 b=2\nENV P=1 Q=2\nFROM a\nLABEL b=3 c=4\nENV Q=3 P=4 R=5\n"),
+    "onbuild-kept": Case("FROM busybox\nONBUILD COPY --from=x a b\nONBUILD ENV A=$B\nonbuild run echo  two  blanks\n"),
     "err-quoted": Case('FROM busybox\nCOPY "a b" /quoted\n', {"a b": File("space\n")}),
     "err-missing": Case("FROM busybox\nCOPY nope /x\n"),
     "err-outside": Case("FROM busybox\nCOPY ../../etc/passwd /x\n"),

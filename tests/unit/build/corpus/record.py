@@ -65,7 +65,15 @@ def listing(image: str) -> dict[str, list[object]]:
     return found
 
 
-def record(name: str, case: Case, base: dict[str, list[object]]) -> dict[str, object]:
+def without_base(config: dict[str, object], base: dict[str, object]) -> dict[str, object]:
+    """The configuration without what it has from the base (whose labels and command are no part of a case)."""
+    labels = {key: value for key, value in dict(config.get("Labels") or {}).items()     # type: ignore[call-overload]
+              if dict(base.get("Labels") or {}).get(key) != value}                      # type: ignore[call-overload]
+    same = config.get("Cmd") == base.get("Cmd")
+    return {**config, "Labels": labels or None, "Cmd": None if same else config.get("Cmd")}
+
+
+def record(name: str, case: Case, base: dict[str, list[object]], base_config: dict[str, object]) -> dict[str, object]:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="e-ctx-") as folder:
         where = Path(folder) / "ctx"
         where.mkdir()
@@ -88,7 +96,7 @@ def record(name: str, case: Case, base: dict[str, list[object]]) -> dict[str, ob
     history = peer("history", "--no-trunc", "--format", "json", f"{TAG}-{name}").stdout.splitlines()
     rows = [json.loads(line) for line in reversed(history)]
     files = {path: row for path, row in listing(f"{TAG}-{name}").items() if base.get(path) != row}
-    return {"config": image["Config"], "author": image.get("Author", ""),
+    return {"config": without_base(image["Config"], base_config), "author": image.get("Author", ""),
             "history": [row["CreatedBy"] for row in rows if row["Comment"].startswith("buildkit")],
             "layers": len(image["RootFS"]["Layers"]), "files": files}
 
@@ -98,9 +106,11 @@ def main() -> None:
     wanted = sys.argv[1:] or list(CASES)
     (HERE / "goldens").mkdir(exist_ok=True)
     image = json.loads(peer("image", "inspect", "busybox").stdout)[0]
-    (HERE / "goldens" / "base.json").write_text(json.dumps({"config": image["Config"], "files": base}, indent=1) + "\n")
+    if not sys.argv[1:]:
+        text = json.dumps({"config": image["Config"], "files": base}, indent=1)
+        (HERE / "goldens" / "base.json").write_text(text + "\n")
     for name in wanted:
-        golden = record(name, CASES[name], base)
+        golden = record(name, CASES[name], base, image["Config"])
         (HERE / "goldens" / f"{name}.json").write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
         print(name, golden.get("error", "ok"))
         peer("rmi", f"{TAG}-{name}")

@@ -91,6 +91,14 @@ class App:
         ansi = self.options.text("ansi")
         return ansi == "always" or (ansi != "never" and sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
+    def auth(self, reference: str) -> dict[str, str]:
+        """Headers with the credentials of the registry that ``reference`` names; none without `login`."""
+        from solva.cli.credentials import auth_headers
+        from solva.cli.references import parse
+        from solva.cli.session import Session
+
+        return auth_headers(Session(), parse(reference).auth_key)
+
     def progress(self) -> Progress:
         from solva.compose.progress import Progress
 

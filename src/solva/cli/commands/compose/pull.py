@@ -33,7 +33,7 @@ def pull(app: App, options: Options) -> int:
             continue
         done.add(reference)
         try:
-            pull_service(app.api, service, reference, progress, dry_run=app.dry_run)
+            pull_service(app.api, service, reference, progress, dry_run=app.dry_run, auth=app.auth)
         except ComposeError as error:
             if service.get("build") is None and not options.on("ignore-pull-failures"):
                 failed = failed or error

@@ -30,7 +30,7 @@ def run(app: App, options: Options) -> int:
     others = {key: value for key, value in project.services.items() if key != name}
     progress = app.progress()
     known = images.ensure(app.api, project, progress, build=True if options.on("build") else None,
-                          pull=options.text("pull"))
+                          pull=options.text("pull"), auth=app.auth)
     service = _changed(project.services[name], command, options)
     rest = project.replace(services={**others, name: service.with_(scale=0)})
     observed = observe.observe(app.api, rest, known)

@@ -131,7 +131,7 @@ def run_plan(app: App, options: Options, project: Project, *, start: bool) -> Pl
     progress = app.progress()
     build = True if options.on("build") else False if options.on("no-build") else None
     known = images.ensure(app.api, project, progress, build=build, pull=_policy(options.text("pull")),
-                          quiet=options.on("quiet-build"), dry_run=app.dry_run)
+                          quiet=options.on("quiet-build"), dry_run=app.dry_run, auth=app.auth)
     observed = observe.observe(app.api, project, known)
     _check_volumes(project, observed)
     left = orphans(project, observed)

@@ -1,0 +1,293 @@
+"""The networks there are: found, created, removed; records in the store, interfaces in the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import msgspec
+
+from solva import ids
+from solva.api.types.network import IpamPool, NetworkCreate
+from solva.clock import Clock
+from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound, NotImplementedHere
+from solva.events.bus import EventBus
+from solva.kernel import links
+from solva.networks.drivers import DRIVERS
+from solva.networks.drivers.base import DriverNetwork, NetworkDriver
+from solva.networks.drivers.bridge import HOST_BINDING, MTU, NAME
+from solva.networks.firewall.forwarding import Forwarding
+from solva.networks.firewall.nftables import Firewall
+from solva.networks.firewall.ruleset import BridgeRules
+from solva.networks.host import Host
+from solva.networks.ipam.default import DefaultIpam
+from solva.networks.ipam.subnets import EXHAUSTED
+from solva.networks.model import Endpoint, Network, Pool, Sandbox
+from solva.store.sqlite import Store
+
+KIND = "network"
+_PREDEFINED = ("bridge", "host", "none")
+_DEFAULT_OPTIONS = {
+    "com.docker.network.bridge.default_bridge": "true",
+    "com.docker.network.bridge.enable_icc": "true",
+    "com.docker.network.bridge.enable_ip_masquerade": "true",
+    HOST_BINDING: "0.0.0.0",
+    MTU: "1500",
+}
+
+
+class Catalog:
+    """``users``: the live endpoints of a network; given by whoever keeps the sandboxes."""
+
+    def __init__(self, host: Host, store: Store, bus: EventBus, clock: Clock, ipam: DefaultIpam, firewall: Firewall,
+                 forwarding: Forwarding) -> None:
+        self._host = host
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._ipam = ipam
+        self._firewall = firewall
+        self._forwarding = forwarding
+        self._drivers: dict[str, NetworkDriver] = {name: make(host) for name, make in DRIVERS.items()}
+        self._networks: dict[str, DriverNetwork] = {}
+        self._names: set[str] = set()      # names of networks that are being created
+        self._creation = asyncio.Lock()
+        self.users: Callable[[str], list[tuple[Sandbox, Endpoint]]] = lambda _: []
+
+    # -- found
+
+    def driver(self, name: str) -> NetworkDriver:
+        """NotFound in Docker's words for one that there is not."""
+        try:
+            return self._drivers[name]
+        except KeyError:
+            raise NotFound(f'plugin "{name}" not found') from None
+
+    def all(self) -> list[DriverNetwork]:
+        return list(self._networks.values())
+
+    def find(self, ref: str) -> DriverNetwork:
+        """By id, name, or unambiguous beginning of an id."""
+        if ref == "default":
+            ref = "bridge"
+        if ref in self._networks:
+            return self._networks[ref]
+        for net in self._networks.values():
+            if net.network.name == ref:
+                return net
+        fit = [net for key, net in self._networks.items() if ref and key.startswith(ref)]
+        if len(fit) > 1:
+            raise InvalidParameter(f"network {ref} is ambiguous ({len(fit)} matches found based on ID prefix)")
+        if not fit:
+            raise NotFound(f"network {ref} not found")
+        return fit[0]
+
+    def default_bridge(self) -> Network:
+        return self.find("bridge").network
+
+    # -- created
+
+    async def create(self, request: NetworkCreate) -> tuple[str, str]:
+        """Id and a warning. All of it or nothing."""
+        name = request.name
+        if not name.strip():
+            raise InvalidParameter("invalid name: name is empty")
+        if name in (*_PREDEFINED, "default"):
+            raise Forbidden(f"operation is not permitted on predefined {name} network ")
+        if name in self._names or any(net.network.name == name for net in self._networks.values()):
+            raise Conflict(f"network with name {name} already exists")
+        self._names.add(name)
+        try:
+            async with self._creation:
+                record = await self._create(request)
+        finally:
+            self._names.discard(name)
+        self._publish("create", record)
+        return record.id, ""
+
+    async def _create(self, request: NetworkCreate) -> Network:
+        request = self._inherited(request)
+        driver = self._check(request)
+        record = Network(
+            id=ids.new_id(), name=request.name, driver=driver.name, created_ns=self._clock.time_ns(),
+            enable_ipv4=request.enable_ipv4 is not False, enable_ipv6=bool(request.enable_ipv6),
+            internal=request.internal, attachable=request.attachable, config_only=request.config_only,
+            config_from=request.config_from.network, ipam_driver=request.ipam.driver or "default",
+            ipam_options=dict(request.ipam.options), options=dict(request.options), labels=dict(request.labels))
+        if request.config_only:
+            return self._keep_config(record, request)
+        async with AsyncExitStack() as undo:
+            await self._make(record, request.ipam.config, driver, undo)
+            undo.pop_all()
+        return self._networks[record.id].network
+
+    async def _make(self, record: Network, config: Sequence[IpamPool], driver: NetworkDriver,
+                    undo: AsyncExitStack) -> None:
+        driver.parse(record)      # the options, before anything is taken
+        if driver.addresses:
+            undo.callback(self._ipam.forget, record.id)
+            try:
+                pools = self._ipam.allocate(record.id, config, ipv4=record.enable_ipv4, ipv6=record.enable_ipv6,
+                                            gateway=driver.gateway)
+            except InvalidParameter as error:
+                raise InvalidParameter(f"{error}{self._unused_hint(str(error))}") from None
+            record = replace(record, pools=pools)
+        net = driver.parse(record)
+        for other in self._networks.values():
+            reason = driver.conflict(net, other) if other.network.driver == record.driver and other.options else ""
+            if reason:
+                raise Forbidden(reason)
+        await self.enable_forwarding(net)
+        undo.push_async_callback(driver.delete_network, net)
+        await driver.create_network(net)
+        undo.push_async_callback(self._firewall.set_network, record.id, None)
+        await self._firewall.set_network(record.id, driver.rules(net))
+        self._store.put(KIND, record.id, record)
+        self._networks[record.id] = net
+
+    def _inherited(self, request: NetworkCreate) -> NetworkCreate:
+        """``--config-from``: options, addresses and switches come from a configuration network."""
+        source = request.config_from.network
+        if not source:
+            return request
+        try:
+            config = self.find(source).network
+        except NotFound:
+            raise NotFound(f'configuration network "{source}" does not exist') from None
+        if not config.config_only:
+            raise InvalidParameter(f"unsuitable config network {source}: it is not a configuration network")
+        if request.ipam.config or request.options or request.labels:
+            raise Forbidden("user specified configurations are not supported if the network depends on a "
+                            "configuration network")
+        pools = [IpamPool(pool.subnet, pool.ip_range, pool.gateway, dict(pool.aux)) for pool in config.pools]
+        return msgspec.structs.replace(
+            request, enable_ipv4=config.enable_ipv4, enable_ipv6=config.enable_ipv6, internal=config.internal,
+            options=dict(config.options), labels=dict(config.labels),
+            ipam=msgspec.structs.replace(request.ipam, config=pools))
+
+    def _check(self, request: NetworkCreate) -> NetworkDriver:
+        if request.scope and request.scope != "local":
+            raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+        if request.ingress:
+            raise Forbidden("Ingress network can only be global scope network")
+        if request.enable_ipv4 is False and not request.enable_ipv6 and not request.config_only:
+            raise InvalidParameter("IPv4 or IPv6 must be enabled")
+        driver = self.driver(request.driver or "bridge")
+        if driver.single:
+            raise Forbidden(f'only one instance of "{driver.name}" network is allowed')
+        if request.ipam.driver not in ("", "default"):
+            if request.ipam.driver == "null":
+                raise NotImplementedHere("the null IPAM driver is not supported: every network has addresses")
+            raise NotFound(f'plugin "{request.ipam.driver}" not found')
+        return driver
+
+    def _keep_config(self, record: Network, request: NetworkCreate) -> Network:
+        pools = tuple(Pool(pool.subnet, pool.gateway, pool.ip_range, dict(pool.auxiliary_addresses), True,
+                           bool(pool.gateway)) for pool in request.ipam.config)
+        record = replace(record, pools=pools)
+        self._store.put(KIND, record.id, record)
+        self._networks[record.id] = DriverNetwork(record)
+        return record
+
+    def _unused_hint(self, text: str) -> str:
+        if text != EXHAUSTED:
+            return ""
+        idle = [net.network.name for net in self._networks.values()
+                if not net.network.predefined and not self.users(net.network.id)]
+        return f"; networks without a running container: {', '.join(sorted(idle)[:10])}" if idle else ""
+
+    async def enable_forwarding(self, net: DriverNetwork) -> None:
+        """Once a network of ours needs it."""
+        def body() -> bool:
+            # Not among the guarded ones: what we made ourselves.
+            ours = {rules.interface for rules in map(self.rules, self._networks.values()) if rules}
+            names = [link.name for link in links.list_links(self._host.netlink)
+                     if link.name != "lo" and link.alias != self._host.alias and link.name not in ours
+                     and not link.name.startswith(self._host.veth_prefix)]
+            changed = net.network.enable_ipv4 and self._forwarding.enable(4, names)
+            return (net.network.enable_ipv6 and self._forwarding.enable(6, names)) or changed
+
+        if self.rules(net) is not None and await self._host.call(body):
+            await self._firewall.guard(*self._forwarding.guarded)
+
+    def rules(self, net: DriverNetwork) -> BridgeRules | None:
+        """The network's part of the firewall, None without one."""
+        if net.network.config_only:
+            return None
+        return self.driver(net.network.driver).rules(net)
+
+    # -- removed
+
+    async def remove(self, ref: str) -> None:
+        """Forbidden while a live sandbox is on it."""
+        net = self.find(ref)
+        record = net.network
+        if record.predefined:
+            raise Forbidden(f"{record.name} is a pre-defined network and cannot be removed")
+        if record.config_only and any(n.network.config_from == record.name for n in self._networks.values()):
+            raise Forbidden(f'error while removing network: configuration network "{record.name}" is in use')
+        users = self.users(record.id)
+        if users:
+            rows = " ".join(f'name:"{sandbox.config.name}" id:"{endpoint.id[:12]}"' for sandbox, endpoint in users)
+            raise Forbidden(f"error while removing network: network {record.name} has active endpoints ({rows})")
+        del self._networks[record.id]      # nobody joins from here on
+        try:
+            if not record.config_only:
+                await self._firewall.set_network(record.id, None)
+                await self.driver(record.driver).delete_network(net)
+        except BaseException:
+            self._networks[record.id] = net
+            raise
+        self._ipam.forget(record.id)
+        self._store.delete(KIND, record.id)
+        self._publish("destroy", record)
+
+    def _publish(self, action: str, record: Network) -> None:
+        self._bus.publish("network", action, record.id, {"name": record.name, "type": record.driver})
+
+    # -- restored
+
+    def load(self) -> None:
+        """Every network of the store; their subnets are taken."""
+        for record in self._store.all(KIND, Network):
+            if record.driver not in self._drivers:
+                continue
+            net = DriverNetwork(record) if record.config_only else self.driver(record.driver).parse(record)
+            self._networks[record.id] = net
+            if self.driver(record.driver).addresses and not record.config_only:
+                self._ipam.restore(record)
+
+    async def ensure_predefined(self, bip: str) -> None:
+        """bridge, host and none, in the store from the first start on."""
+        have = {net.network.name for net in self._networks.values() if net.network.predefined}
+        for name, driver in (("none", "null"), ("host", "host"), ("bridge", "bridge")):
+            if name in have:
+                continue
+            record = Network(id=ids.new_id(), name=name, driver=driver, created_ns=self._clock.time_ns(),
+                             predefined=True)
+            config: list[IpamPool] = []
+            if driver == "bridge":
+                record = replace(record, options=_DEFAULT_OPTIONS | {NAME: self._host.default_bridge})
+                config = bip_pool(bip)
+            async with AsyncExitStack() as undo:
+                await self._make(record, config, self.driver(driver), undo)
+                undo.pop_all()
+
+
+def bip_pool(bip: str) -> list[IpamPool]:
+    """``--bip`` as a pool: subnet and gateway of the default bridge."""
+    if not bip:
+        return []
+    try:
+        interface = ipaddress.ip_interface(bip)
+    except ValueError:
+        raise InvalidParameter(f"network.bip is {bip!r}; it must be an address with its prefix length") from None
+    return [IpamPool(str(interface.network), "", str(interface.ip))]
+
+
+def attributes(record: Network, sandbox_id: str) -> Mapping[str, str]:
+    """Of a connect or disconnect event."""
+    return {"container": sandbox_id, "name": record.name, "type": record.driver}

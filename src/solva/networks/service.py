@@ -1,0 +1,166 @@
+"""Networks and the sandboxes on them: the way in. What each method does is in the module named beside it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from solva.api.types.network import NetworkCreate
+from solva.clock import Clock
+from solva.errors import InvalidParameter, NotFound
+from solva.events.bus import EventBus
+from solva.kernel import links
+from solva.networks import restore, views, wishes
+from solva.networks.catalog import Catalog
+from solva.networks.firewall.forwarding import Forwarding
+from solva.networks.firewall.nftables import Firewall
+from solva.networks.host import Host
+from solva.networks.ipam.addresses import IPNetwork
+from solva.networks.ipam.default import DefaultIpam
+from solva.networks.ipam.subnets import DEFAULT_SOURCES, PoolSource, unique_local
+from solva.networks.model import DnsConfig, EndpointConfig, Network, Sandbox, SandboxConfig
+from solva.networks.sandboxes import Names, Sandboxes, Services
+from solva.store.sqlite import Store
+
+Texts = list[str]            # aliases, for a method named ``list`` hides the built-in in its class
+Prefixes = list[IPNetwork]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """The administrator's: the default bridge's address (``172.17.0.1/16``), pools for networks without a subnet, and
+    resolvers for containers that name none. Empty means Docker's defaults."""
+
+    bip: str = ""
+    pools: tuple[PoolSource, ...] = ()
+    dns: DnsConfig = field(default_factory=DnsConfig)
+
+
+class NetworkService:
+    """One an engine, made in the network namespace that is to be the containers' host."""
+
+    def __init__(self, store: Store, bus: EventBus, clock: Clock, names: Names, run: Path,
+                 settings: NetworkSettings | None = None) -> None:
+        settings = settings or NetworkSettings()
+        self._run = run
+        self._bip = settings.bip
+        self._clock = clock
+        self._host = Host(run)
+        for folder in ("netns", "sandboxes"):
+            (run / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+        seed = _machine_id() + self._host.instance
+        sources: Sequence[PoolSource] = (*(settings.pools or DEFAULT_SOURCES), unique_local(seed))
+        ipam = DefaultIpam(sources, self._routed)
+        self._firewall = Firewall(self._host)
+        self._forwarding = Forwarding(run / "forwarding.json")
+        self._catalog = Catalog(self._host, store, bus, clock, ipam, self._firewall, self._forwarding)
+        self._services = Services(self._host, store, bus, names, self._catalog, ipam, self._firewall, settings.dns)
+        self._sandboxes = Sandboxes(self._services)
+
+    async def start(self) -> None:
+        """Predefined networks; the kernel made equal to the store; live sandboxes kept, with rules, ports and names
+        (``restore.py``)."""
+        await self._firewall.guard(*self._forwarding.guarded)
+        self._catalog.load()
+        await restore.load(self._services, self._sandboxes)
+        restore.sweep(self._services, self._sandboxes)
+        await restore.repair(self._services, self._sandboxes)
+        await self._catalog.ensure_predefined(self._bip)
+        restore.ports(self._sandboxes)
+        await restore.names(self._services, self._sandboxes)
+        self._sandboxes.stock.fill()
+
+    async def stop(self) -> None:
+        """The engine ends; sandboxes, rules and published ports stay."""
+        await self._sandboxes.settle()
+        await self._sandboxes.stock.close()
+        self._sandboxes.ports.close()
+        self._host.close()
+
+    async def repair(self) -> None:
+        """Make the kernel equal to what is known: after somebody has flushed the rules or removed a bridge."""
+        await restore.repair(self._services, self._sandboxes)
+
+    # -- networks (catalog.py, views.py)
+
+    async def create(self, request: NetworkCreate) -> tuple[str, str]:
+        """Id and a warning."""
+        return await self._catalog.create(request)
+
+    def get(self, ref: str) -> Network:
+        """By name, id or unambiguous beginning of the id; NotFound "network X not found"."""
+        return self._catalog.find(ref).network
+
+    def list(self, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+        """API objects, newest first."""
+        views.check_list_filters(filters)
+        records = sorted((net.network for net in self._catalog.all()), key=lambda n: -n.created_ns)
+        return [views.network(record) for record in records
+                if views.listed(record, filters, bool(self._sandboxes.users(record.id)))]
+
+    def inspect(self, ref: str, verbose: bool = False, scope: str = "") -> dict[str, Any]:
+        """``verbose`` adds the services of a swarm, of which there are none."""
+        record = self.get(ref)
+        if scope and scope != record.scope:
+            raise NotFound(f"network {ref} not found")
+        return views.network(record, self._sandboxes.users(record.id))
+
+    async def remove(self, ref: str) -> None:
+        await self._catalog.remove(ref)
+
+    async def prune(self, filters: dict[str, Texts]) -> Texts:
+        """Names of the networks removed: those that no live sandbox is on."""
+        now = self._clock.time_ns()
+        removed = []
+        for record in [net.network for net in self._catalog.all()]:
+            wanted = views.prunable(record, filters, now)
+            if wanted and not record.predefined and not self._sandboxes.users(record.id):
+                await self._catalog.remove(record.id)
+                removed.append(record.name)
+        return removed
+
+    # -- sandboxes (sandboxes.py)
+
+    def validate(self, endpoint: EndpointConfig) -> None:
+        """What can be said before a container starts: the network is there, static addresses and aliases fit it."""
+        wishes.check(self.get(endpoint.network), endpoint)
+
+    async def attach(self, config: SandboxConfig) -> Sandbox:
+        """All of it or nothing. Errors come without "failed to set up container networking: "."""
+        if len(config.id) < 12:
+            raise InvalidParameter(f"sandbox id {config.id!r} is too short")
+        return await self._sandboxes.attach(config)
+
+    async def detach(self, sandbox_id: str) -> None:
+        """Addresses, ports, rules and names are free when this returns; the kernel's slow work follows."""
+        await self._sandboxes.detach(sandbox_id)
+
+    async def connect(self, sandbox_id: str, endpoint: EndpointConfig) -> Sandbox:
+        return await self._sandboxes.connect(sandbox_id, endpoint)
+
+    async def disconnect(self, sandbox_id: str, network: str, force: bool = False) -> Sandbox:
+        return await self._sandboxes.disconnect(sandbox_id, network, force)
+
+    async def rename(self, sandbox_id: str, name: str) -> None:
+        await self._sandboxes.rename(sandbox_id, name)
+
+    def sandbox(self, sandbox_id: str) -> Sandbox | None:
+        return self._sandboxes.get(sandbox_id)
+
+    def _routed(self) -> Prefixes:
+        return [ipaddress.ip_network(destination) for destination, _ in links.list_routes(self._host.netlink)
+                if not destination.endswith("/0")]
+
+
+def _machine_id() -> str:
+    for path in ("/etc/machine-id", "/proc/sys/kernel/hostname"):
+        try:
+            text = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if text:
+            return text
+    return ""
