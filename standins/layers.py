@@ -92,7 +92,8 @@ def _describe(path: str, name: str, found: os.stat_result) -> tarfile.TarInfo:
         value = _xattr(path, xattr)
         if value is not None:
             # tarfile writes what is not UTF-8 as binary when it comes as surrogates
-            info.pax_headers[f"SCHILY.xattr.{xattr}"] = value.decode("utf-8", "surrogateescape")
+            text = value.decode("utf-8", "surrogateescape")
+            info.pax_headers = {**info.pax_headers, f"SCHILY.xattr.{xattr}": text}
     return info
 
 

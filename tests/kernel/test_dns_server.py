@@ -224,7 +224,8 @@ def bed(tmp_path: Path) -> Iterator[Bed]:
     assert "internal error" not in made.log()
 
 
-def on(network: str, ipv4: str, *names: str, ipv6: str = "", links: dict[str, str] | None = None) -> state.NamedEndpoint:
+def on(network: str, ipv4: str, *names: str, ipv6: str = "",
+       links: dict[str, str] | None = None) -> state.NamedEndpoint:
     return state.NamedEndpoint(network_id=f"id-{network}", network_name=network, ipv4=ipv4, ipv6=ipv6, names=names,
                                links=links or {})
 
@@ -462,7 +463,8 @@ def test_the_engine_goes_and_the_next_one_adopts(bed: Bed) -> None:
     assert bed.pid() == before
     bed.put("b", bed.namespace(), on("n", "10.9.0.3", "b"))
     assert a.addresses("b") == ["10.9.0.3"]
-    os.kill(before, signal.SIGKILL)  # not a child of the new engine in real life; here it is, and is reaped all the same
+    # not a child of the new engine in real life; here it is, and is reaped all the same
+    os.kill(before, signal.SIGKILL)
     bed.put("a", a, on("n", "10.9.0.9", "a"))
     assert a.addresses("a") == ["10.9.0.9"]
 
@@ -509,7 +511,8 @@ def test_rubbish_does_not_end_it(bed: Bed) -> None:
     a = bed.namespace()
     bed.put("a", a, on("n", "10.9.0.2", "a"))
     with a.socket(socket.SOCK_DGRAM) as sock:
-        for packet in (b"", b"\0", b"\0" * 11, b"\0" * 12, b"\xff" * 600, struct.pack(">6H", 1, 0, 1, 0, 0, 1) + b"\xc0\x0c",
+        for packet in (b"", b"\0", b"\0" * 11, b"\0" * 12, b"\xff" * 600,
+                       struct.pack(">6H", 1, 0, 1, 0, 0, 1) + b"\xc0\x0c",
                        struct.pack(">6H", 1, 0, 1, 9, 9, 9) + b"\1a\0\0\1\0\1\xc0"):
             sock.sendto(packet, (paths.ADDRESS, paths.PORT))
     with a.socket(socket.SOCK_STREAM) as sock:

@@ -134,9 +134,9 @@ def execute(session: Session, command: Command, arguments: list[str]) -> int:
 
 
 def _compose(session: Session, arguments: list[str]) -> int:
-    from solva.cli.commands import compose
+    from solva.cli.commands.compose import main as compose_main
 
-    status: int = compose.main(arguments, session.connect)
+    status: int = compose_main(arguments, session.connect)
     return status
 
 

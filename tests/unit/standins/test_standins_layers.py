@@ -117,7 +117,7 @@ def test_the_configuration_says_what_the_settings_say(layer: Layer) -> None:
         "ExposedPorts": {"1/tcp": {}}, "Volumes": {"/v": {}},
     }  # fmt: skip
     assert config["rootfs"] == {"type": "layers", "diff_ids": [layer.diff_id]}
-    assert [entry for entry in config["history"] if not entry.get("empty_layer")][0]["created_by"] == "made"
+    assert next(entry for entry in config["history"] if not entry.get("empty_layer"))["created_by"] == "made"
     assert (config["os"], bool(config["architecture"])) == ("linux", True)
 
 
