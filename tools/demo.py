@@ -101,7 +101,7 @@ def up() -> None:
             if simulated
             else "   Binance answers: the checker asks it"
         )
-    compose = [SOLVA, "compose", *files(simulated)]
+    compose: list[str | Path] = [SOLVA, "compose", *files(simulated)]
     with step(f"solva compose {' '.join(files(simulated))} up -d --build".replace(f"{ROOT}/", "")):
         run(*compose, "up", "-d", "--build")
     with step("prices come and grow"):

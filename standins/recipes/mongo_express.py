@@ -53,7 +53,7 @@ def dependencies(package: dict[str, Any]) -> dict[str, Any]:
     for name in ("bootstrap-paginator", "nyc", "html-entities"):
         needed.pop(name, None)
     needed["mongodb-query-parser"] = "2.4.6"
-    kept = {name: package[name] for name in ("name", "version", "type", "license", "bin") if name in package}
+    kept: dict[str, Any] = {name: package[name] for name in ("name", "version", "type", "license", "bin")}
     return {**kept, "dependencies": needed, "devDependencies": PAGES}
 
 

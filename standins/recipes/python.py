@@ -27,9 +27,9 @@ def pip_settings() -> dict[str, str]:
     """What pip is told on this machine that also holds in a container."""
     said: dict[str, str] = {}
     home = Path.home()
-    files = ["/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
     if os.environ.get("PIP_CONFIG_FILE"):
-        files.append(os.environ["PIP_CONFIG_FILE"])
+        files.append(Path(os.environ["PIP_CONFIG_FILE"]))
     parser = configparser.RawConfigParser()
     parser.read(files)
     for section in ("global", "install"):

@@ -169,7 +169,8 @@ def test_down_is_quick_and_keeps_the_volume(app: LiveEngine) -> None:
     wait_for("the prices of before", lambda: len(prices(app)) >= count)
     assert prices(app)[0]["timestamp"] == first
     app.cli("compose", *FILES, "down", "-v")
-    assert [v["Name"] for v in app.api.json("GET", "/volumes")["Volumes"] or []] == []
+    # named ones are forgotten; an anonymous one of before the plain `down` stays, as with Docker
+    assert "prices_mongodata" not in {v["Name"] for v in app.api.json("GET", "/volumes")["Volumes"] or []}
 
 
 def test_the_articles_run_command(app_engine: LiveEngine) -> None:

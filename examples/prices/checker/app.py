@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import DESCENDING, MongoClient
@@ -44,7 +44,7 @@ def fetch_price(url: str = PRICE_URL) -> Document:
         return {
             "symbol": str(answer["symbol"]),
             "price": float(answer["price"]),
-            "timestamp": datetime.now(timezone.utc),
+            "timestamp": datetime.now(UTC),
         }
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a price: {str(answer)[:200]}") from error

@@ -12,7 +12,7 @@ While MongoDB cannot be reached, /data answers 503 with the reason, and the page
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
@@ -29,7 +29,7 @@ client: MongoClient[dict[str, Any]] = MongoClient(
 
 
 def iso(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_prices(limit: int, since: datetime | None) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def data() -> tuple[Response, int]:
         moment = request.args.get("since", "").replace(" ", "+")
         since = datetime.fromisoformat(moment) if moment else None
         if since is not None and since.tzinfo is None:
-            since = since.replace(tzinfo=timezone.utc)
+            since = since.replace(tzinfo=UTC)
     except ValueError as error:
         return jsonify({"error": str(error)}), 400
     try:
