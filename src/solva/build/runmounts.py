@@ -53,8 +53,8 @@ class RunMount:
         spec = copyfiles.CopySpec((self.source or ".",), "/", keep_owner=bool(self.from_))
         return repr((self.target, self.read_only, await stage.fingerprint(spec, self.from_)))
 
-    async def prepare(self, stage: Stage, stack: AsyncExitStack) -> StepMount:
-        """The mount for the step's runner; what it needs is kept until ``stack`` unwinds."""
+    async def prepare(self, stage: Stage, stack: AsyncExitStack) -> StepMount | None:
+        """The mount for the step's runner; what it needs is kept until ``stack`` unwinds. None: nothing to mount."""
         from solva.build.collaborators import StepMount
 
         if self.kind == "tmpfs":
@@ -67,8 +67,8 @@ class RunMount:
             if self.required:
                 raise InvalidParameter(f"secret {self.id or posixpath.basename(self.target)}: not found: this engine's "
                                        "build API carries no secrets")
-            # As Docker: a secret that was not given and is not required is an empty place.
-            return StepMount("tmpfs", self.target)
+            stage.channel.line(f"[Warning] secret {self.id} was not given: {self.target} does not exist in this step")
+            return None
         raise NotImplementedHere("RUN --mount=type=ssh is not supported: no ssh agent reaches this engine's builds")
 
     async def _bind(self, stage: Stage, stack: AsyncExitStack) -> str:

@@ -82,15 +82,13 @@ class Run:
             if found and value is not None:
                 env.setdefault(name, value)
         async with AsyncExitStack() as stack:
-            real = [await mount.prepare(stage, stack) for mount in mounts]
+            prepared = [await mount.prepare(stage, stack) for mount in mounts]
+            real = [mount for mount in prepared if mount is not None]
             if self.interpreted():
                 script = stage.inline("heredoc", self.node.heredocs[0].content.encode(), 0o755)
                 real.append(StepMount("bind", words[-1], script.path, read_only=True))
             targets = {mount.target: mount.kind == "tmpfs" or os.path.isdir(mount.source) for mount in real}
             stubs = Stubs(str(root), targets)
-            for mount in mounts:
-                if mount.env:
-                    env[mount.env] = ""
             spec = StepSpec(
                 f"build{new_id()[:16]}", root, words, tuple(f"{name}={value}" for name, value in env.items()),
                 state.workdir, state.config.get("User") or "", stage.channel.data, tuple(real),
