@@ -206,11 +206,11 @@ class Sandboxes:
             ifname=wishes.interface_name(wanted, sandbox.endpoints, record.options.get(PREFIX) or "eth"),
             mac=wanted.mac or random_mac(),
             dns_names=naming.dns_names(sandbox.config, wanted) if self.named(record.id) else ())
-        for version, address in ((4, wanted.ipv4), (6, wanted.ipv6)):
-            text, prefix = self._s.ipam.take(record, version, address)
-            undo.callback(self._s.ipam.release, record.id, text)
-            endpoint = (replace(endpoint, ipv4=text, prefix4=prefix) if version == 4
-                        else replace(endpoint, ipv6=text, prefix6=prefix))
+        ipv4, prefix4 = self._s.ipam.take(record, 4, wanted.ipv4)
+        undo.callback(self._s.ipam.release, record.id, ipv4)
+        ipv6, prefix6 = self._s.ipam.take(record, 6, wanted.ipv6)
+        undo.callback(self._s.ipam.release, record.id, ipv6)
+        endpoint = replace(endpoint, ipv4=ipv4, prefix4=prefix4, ipv6=ipv6, prefix6=prefix6)
         interface = await driver.join(net, endpoint, inside)
         endpoint = replace(endpoint, link=interface.link, gateway4=interface.gateway4, gateway6=interface.gateway6)
         if interface.link:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from solva.api.types.network import NetworkCreate
 from solva.clock import Clock
@@ -25,7 +25,12 @@ from solva.networks.model import DnsConfig, EndpointConfig, Network, Sandbox, Sa
 from solva.networks.sandboxes import Names, Sandboxes, Services
 from solva.store.sqlite import Store
 
-Texts = list[str]            # aliases, for a method named ``list`` hides the built-in in its class
+Texts: TypeAlias = list[str]            # aliases, for a method named ``list`` hides the built-in in its class
+Prefixes: TypeAlias = list[IPNetwork]
+
+
+Filters: TypeAlias = dict[str, list[str]]
+Texts = list[str]
 Prefixes = list[IPNetwork]
 
 
@@ -94,7 +99,7 @@ class NetworkService:
         """By name, id or unambiguous beginning of the id; NotFound "network X not found"."""
         return self._catalog.find(ref).network
 
-    def list(self, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+    def list(self, filters: Filters) -> list[dict[str, Any]]:
         """API objects, newest first."""
         views.check_list_filters(filters)
         records = sorted((net.network for net in self._catalog.all()), key=lambda n: -n.created_ns)
