@@ -116,7 +116,7 @@ def _fail(message: str, status: int) -> int:
 def _near(name: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(VERBS), 1, 0.6)
+    near = get_close_matches(name, list(VERBS), 1, 0.65)
     return f"\n\nDid you mean this?\n\t{near[0]}" if near else ""
 
 
