@@ -32,3 +32,4 @@ if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     .venv/bin/python -m solva.cli.launcher .venv/bin/solva   # a start-up script that imports less than pip's
     touch "$stamp"
 fi
+.venv/bin/python -m compileall -q src/solva   # a start that need not compile is 20 ms quicker
