@@ -27,11 +27,7 @@ from solva.store.sqlite import Store
 
 Texts: TypeAlias = list[str]            # aliases, for a method named ``list`` hides the built-in in its class
 Prefixes: TypeAlias = list[IPNetwork]
-
-
 Filters: TypeAlias = dict[str, list[str]]
-Texts = list[str]
-Prefixes = list[IPNetwork]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +79,7 @@ class NetworkService:
         await self._sandboxes.settle()
         await self._sandboxes.stock.close()
         self._sandboxes.ports.close()
+        await self._firewall.close()
         self._host.close()
 
     async def repair(self) -> None:

@@ -70,6 +70,13 @@ class Firewall:
         async with self._lock:
             await self._commit(table.remove(self._current))
 
+    async def close(self) -> None:
+        """Let go of the library's context; the table stays."""
+        async with self._lock:
+            if self._nft is not None:
+                await self._host.later(self._nft.close)
+                self._nft = None
+
     def __str__(self) -> str:
         return str(self._current)
 
