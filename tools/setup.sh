@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 packages="crun conmon nftables libnftables1 iproute2 uidmap docker-registry mmdebstrap busybox-static python3-venv \
-iptables tini procps curl ca-certificates"
+iptables tini procps curl ca-certificates debian-archive-keyring"
 [ "${1:-}" = tests ] && packages="$packages chromium"
 missing=""
 for name in $packages; do
