@@ -109,6 +109,8 @@ class Upstream:
                 data, asker = self.udp.recvfrom(4096)
             except OSError:
                 return
+            if not data:
+                return  # shut down
             question = DNSRecord.parse(data)
             self.asked.append(str(question.q.qname))
             response = self.respond(question)

@@ -166,17 +166,16 @@ class NameService:
         return True
 
     async def _end_living(self) -> None:
-        """Tell the connected process to stop, and wait until it is gone."""
+        """Tell the connected process to stop, and wait until it is gone; one that does not go is killed."""
+        pid = self._watch.pid if self._watch is not None else 0
+        self._unwatch()
         try:
             await self._exchange("stop")
-            if self._stream is not None:
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    await self._stream[0].read()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
         self._disconnect()
-        self._unwatch()
-        await self._kill_silent()
+        if not pid or not await _gone(pid):
+            await self._kill_silent()
 
     async def _kill_silent(self) -> None:
         """End a process that holds the pid file and does not answer; its pid is believed if it runs our program."""
@@ -187,18 +186,7 @@ class NameService:
             return
         if self._run.encode() not in command or not any(b"solva" in word and b"dns" in word for word in command):
             return
-        gone = asyncio.Event()
-        try:
-            watch = pidfd.Watch(pid, gone.set)
-        except ProcessLookupError:
-            return
-        watch.kill(signal.SIGKILL)
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await gone.wait()
-        except TimeoutError:
-            watch.close()
-        _reap(pid)
+        await _gone(pid, kill=True)
 
     async def _spawn(self) -> None:
         """A new process, and wait until it has read all files and serves them."""
@@ -283,6 +271,25 @@ async def _ready(pipe: int) -> bool:
     finally:
         loop.remove_reader(pipe)
         os.close(pipe)
+
+
+async def _gone(pid: int, *, kill: bool = False) -> bool:
+    """Wait for the end of a process, reaped if it is a child of ours; False when it does not end in time."""
+    ended = asyncio.Event()
+    try:
+        watch = pidfd.Watch(pid, ended.set)
+    except ProcessLookupError:
+        return True
+    if kill:
+        watch.kill(signal.SIGKILL)
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await ended.wait()
+    except TimeoutError:
+        watch.close()
+        return False
+    _reap(pid)
+    return True
 
 
 def _reap(pid: int) -> None:
