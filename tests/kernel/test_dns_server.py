@@ -46,7 +46,8 @@ class Namespace:
 
     def udp(self, packet: bytes) -> bytes:
         with self.socket(socket.SOCK_DGRAM) as sock:
-            sock.sendto(packet, (paths.ADDRESS, paths.PORT))
+            sock.connect((paths.ADDRESS, paths.PORT))  # so that a dead server is an error at once, not silence
+            sock.send(packet)
             return sock.recv(65535)
 
     def tcp(self, *packets: bytes) -> list[bytes]:
