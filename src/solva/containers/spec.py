@@ -259,7 +259,9 @@ def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
                 "options": tmpfs_options(mount.options, mount.rw)}
     options = ["rbind" if mount.recursive else "bind", mount.propagation or "rprivate"]
     if not mount.rw:
-        options.append("rro" if mount.read_only_recursive and around.recursive_readonly else "ro")
+        # crun cannot set a file recursively read-only ("open mount target: Not a directory"); a file has nothing below it
+        recursive = mount.read_only_recursive and around.recursive_readonly and not os.path.isfile(mount.source)
+        options.append("rro" if recursive else "ro")
     return {"destination": mount.destination, "type": "bind", "source": mount.source, "options": options}
 
 
