@@ -123,6 +123,8 @@ def docker_archive(tag: str, layer: bytes, config: dict[str, Any] | None = None)
 class LiveEngine:
     """The process and its surroundings; ``start``, ``kill``, ``stop`` at will."""
 
+    made = 0
+
     def __init__(self, root: Path, name: str, outside: bool = False, config: str = "") -> None:
         self.root, self.name = root, name
         self.socket = root / "run" / "solva.sock"
@@ -142,9 +144,10 @@ class LiveEngine:
         run("ip", "netns", "add", self.name)
         run("ip", "-n", self.name, "link", "set", "lo", "up")
         if self._outside:
-            index = int(self.name.rpartition("-")[2]) % 200
+            LiveEngine.made += 1  # two engines of one session must not share a subnet
+            index = (os.getpid() + 67 * LiveEngine.made) % 200
             self.host_address, self.address = f"10.202.{index}.1", f"10.202.{index}.2"
-            link = f"sv{self.name[-8:]}"
+            link = f"svt{index}"
             run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
             run("ip", "addr", "add", f"{self.host_address}/24", "dev", link)
             run("ip", "link", "set", link, "up")

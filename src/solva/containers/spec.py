@@ -259,7 +259,7 @@ def _user_mount(mount: MountPoint, around: Surroundings) -> dict[str, Any]:
                 "options": tmpfs_options(mount.options, mount.rw)}
     options = ["rbind" if mount.recursive else "bind", mount.propagation or "rprivate"]
     if not mount.rw:
-        # crun cannot set a file recursively read-only ("open mount target: Not a directory"); a file has nothing below it
+        # crun cannot set a file recursively read-only ("open mount target: Not a directory"); nothing is below it
         recursive = mount.read_only_recursive and around.recursive_readonly and not os.path.isfile(mount.source)
         options.append("rro" if recursive else "ro")
     return {"destination": mount.destination, "type": "bind", "source": mount.source, "options": options}
