@@ -6,7 +6,6 @@ a veth pair joins it to the host where a test needs the outside.
 
 from __future__ import annotations
 
-import ctypes
 import io
 import json
 import os
@@ -16,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,10 +22,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from solva.client.transport import Transport
+from solva.kernel.setns import in_netns
 
 T = TypeVar("T")
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def missing() -> str:
@@ -46,30 +43,6 @@ def run(*command: str, check: bool = True, **options: Any) -> subprocess.Complet
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} -> {done.returncode}\n{done.stdout}{done.stderr}")
     return done
-
-
-def in_netns(path: str, function: Callable[[], T]) -> T:
-    """``function()`` in a thread that has entered the network namespace; sockets it opens stay there."""
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def body() -> None:
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            if _libc.setns(fd, CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), f"setns {path}")
-            result.append(function())
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            os.close(fd)
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def busybox_layer() -> bytes:

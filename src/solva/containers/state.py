@@ -5,6 +5,7 @@ from __future__ import annotations
 from solva.containers.model import Health, State
 from solva.errors import Conflict
 from solva.ids import short
+from solva.text import human_duration
 
 
 def started(state: State, *, pid: int, pid_start: int, conmon_pid: int, boot: str, now: int, health: bool) -> None:
@@ -92,28 +93,4 @@ def describe(state: State, now: int) -> str:
 
 def duration(ns: int) -> str:
     """Docker's rough words for a time span."""
-    seconds = max(0, ns // 1_000_000_000)
-    if seconds < 1:
-        return "Less than a second"
-    if seconds == 1:
-        return "1 second"
-    if seconds < 60:
-        return f"{seconds} seconds"
-    minutes = seconds // 60
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
-    hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    if hours < 48:
-        return f"{hours} hours"
-    whole = seconds // 3600
-    if whole < 24 * 7 * 2:
-        return f"{whole // 24} days"
-    if whole < 24 * 30 * 2:
-        return f"{whole // 24 // 7} weeks"
-    if whole < 24 * 365 * 2:
-        return f"{whole // 24 // 30} months"
-    return f"{whole // 24 // 365} years"
+    return human_duration(max(0, ns) / 1e9)

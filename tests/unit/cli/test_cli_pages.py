@@ -17,10 +17,11 @@ from solva.cli.help import command_help
 from solva.cli.main import load, run
 from solva.cli.output.order import natural
 from solva.cli.output.table import align
-from solva.cli.output.units import binary_size, human_duration, human_size
+from solva.cli.output.units import binary_size, human_size
 from solva.cli.references import parse
 from solva.cli.stream import Demultiplexer
 from solva.cli.terminal import Detached, DetachFilter, detach_sequence
+from solva.text import human_duration
 
 PLACES = sorted({(name, place, short) for name, (place, short) in VERBS.items()}
                 | {(f"{group} {verb}", place, short) for group, (_, verbs) in GROUPS.items()
