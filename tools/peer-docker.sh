@@ -6,7 +6,10 @@
 #   tools/peer-docker.sh run COMMAND [ARG ...]    inside the root: `run docker compose up -d`; the host's /run is
 #                                                 /run/host there, /work and /tmp are the host's
 #
-# socket: $SOLVA_PEER_ROOT.run/docker.sock    client: the root's /usr/bin/docker (static enough to run by `chroot`)
+# socket: $SOLVA_PEER_ROOT.run/docker.sock    client: the root's /usr/bin/docker
+#
+# The stand-ins' registry (SOLVA_STANDINS_ADDRESS, 127.0.0.1:5050) is its mirror of docker.io: 10.201.99.1:5000 as the
+# peer sees the machine is translated to it, by a rule for the peer's link alone; `start` makes that, `stop` removes it.
 set -eu
 root=${SOLVA_PEER_ROOT:-/var/cache/solva/peer}
 run=$root.run
@@ -25,9 +28,34 @@ build() {
     touch "$root/.complete"
 }
 
+# The machine's side of the peer's link, in a table of its own: the way out, and the way to the registry on loopback
+# (route_localnet for this link; whatever else comes from it for 127.0.0.0/8 is dropped).
+rules() {
+    sysctl -qw net.ipv4.conf.speer0.route_localnet=1
+    nft -f - <<N
+table ip solva_peer
+delete table ip solva_peer
+table ip solva_peer {
+    chain post {
+        type nat hook postrouting priority 100
+        ip saddr 10.201.99.0/24 oifname != "speer0" masquerade
+    }
+    chain pre {
+        type nat hook prerouting priority dstnat - 5
+        iifname "speer0" ip daddr 10.201.99.1 tcp dport 5000 dnat to ${SOLVA_STANDINS_ADDRESS:-127.0.0.1:5050}
+    }
+    chain guard {
+        type filter hook input priority -10
+        iifname "speer0" ip daddr 127.0.0.0/8 ct status & dnat == 0 drop
+    }
+}
+N
+}
+
 start() {
     build
     if [ -S "$socket" ] && curl -sf --unix-socket "$socket" http://d/_ping >/dev/null 2>&1; then
+        rules
         echo "$socket"; return 0
     fi
     mkdir -p "$run" "$data"
@@ -41,15 +69,8 @@ start() {
         ip -n "$netns" link set eth0 up
         ip -n "$netns" route add default via 10.201.99.1
         sysctl -qw net.ipv4.ip_forward=1
-        nft -f - <<'N'
-table ip solva_peer {
-    chain post {
-        type nat hook postrouting priority 100
-        ip saddr 10.201.99.0/24 oifname != "speer0" masquerade
-    }
-}
-N
     fi
+    rules
     cp /etc/resolv.conf "$run/resolv.conf"
     cat > "$run/inner.sh" <<I
 set -e
