@@ -44,11 +44,25 @@ class Namespace:
         made.settimeout(15)
         return made
 
-    def udp(self, packet: bytes) -> bytes:
+    def udp(self, packet: bytes, patience: float = 15) -> bytes:
         with self.socket(socket.SOCK_DGRAM) as sock:
             sock.connect((paths.ADDRESS, paths.PORT))  # so that a dead server is an error at once, not silence
+            sock.settimeout(patience)
             sock.send(packet)
             return sock.recv(65535)
+
+    def insist(self, name: str, within: float = 60) -> list[str]:
+        """The addresses of a name, asked again and again as resolvers do: what a server had in its socket when it was
+        killed is answered by nobody, and while it is dying its port does not even refuse."""
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                answer = DNSRecord.parse(self.udp(DNSRecord.question(name).pack(), patience=0.3))
+            except OSError:
+                assert time.monotonic() < deadline, "the name server did not come back"
+                continue
+            assert answer.header.rcode == RCODE.NOERROR, answer
+            return [str(record.rdata) for record in answer.rr]
 
     def tcp(self, *packets: bytes) -> list[bytes]:
         """Ask all in one go, read as many answers."""
@@ -338,11 +352,11 @@ def test_a_closed_port_and_a_silent_server_lead_on(bed: Bed) -> None:
     bed.put("a", a, on("n", "10.9.0.2", "a"), upstreams=(dead.as_seen(), good.as_seen()))
     began = time.monotonic()
     assert a.addresses("one.example") == ["192.0.2.7"]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3.5, "a closed port was waited for"
     bed.put("a", a, on("n", "10.9.0.2", "a"), upstreams=(silent.as_seen(), good.as_seen()))
     began = time.monotonic()
     assert a.addresses("two.example") == ["192.0.2.7"]
-    assert 3.5 < time.monotonic() - began < 5
+    assert 3.5 < time.monotonic() - began < 15
     assert a.addresses("a") == ["10.9.0.2"]
 
 
@@ -439,13 +453,7 @@ def test_killed_it_comes_back_and_knows_everything(bed: Bed) -> None:
     ip("netns", "del", gone.name)
     before = bed.pid()
     os.kill(before, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            if a.addresses("b") == ["10.9.0.3"]:
-                break
-        except OSError:
-            assert time.monotonic() < deadline, "the name server did not come back"
+    assert a.insist("b") == ["10.9.0.3"]
     assert bed.pid() != before
     status = bed.do(bed.service.status())
     assert status["sandboxes"] == ["a", "b"]  # type: ignore[index]

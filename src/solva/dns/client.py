@@ -237,9 +237,12 @@ class NameService:
             await asyncio.sleep(delay)
             try:
                 await self.start()
-                return
             except (Unavailable, OSError):
                 delay = min(_BACKOFF_LIMIT, delay * 2 or 0.2)
+                continue
+            if self._watch is not None:
+                return
+            delay = _SHORT_LIFE  # it has ended again before this task came to see it
 
     def _disconnect(self) -> None:
         if self._stream is not None:
