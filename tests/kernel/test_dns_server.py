@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dnslib import QTYPE, RCODE, RR, DNSRecord
+from dnslib import QTYPE, RCODE, RR, DNSError, DNSRecord
 
 from solva.dns import paths, state
 from solva.dns.client import NameService
@@ -126,7 +127,10 @@ class Upstream:
                 return
             if not data:
                 return  # shut down
-            question = DNSRecord.parse(data)
+            try:
+                question = DNSRecord.parse(data)
+            except DNSError:
+                continue
             self.asked.append(str(question.q.qname))
             response = self.respond(question)
             if response is not None:
@@ -139,7 +143,10 @@ class Upstream:
             except OSError:
                 return
             with made:
-                question = DNSRecord.parse(_frame(made))
+                try:
+                    question = DNSRecord.parse(_frame(made))
+                except (DNSError, OSError):
+                    continue
                 self.over_tcp += 1
                 response = self.respond(question)
                 if response is not None:
@@ -516,6 +523,113 @@ def test_queries_are_logged_on_request(bed: Bed) -> None:
     bed.do(bed.service.log_queries(True))
     assert a.addresses("a") == ["10.9.0.2"]
     assert "a: A a: rcode 0, 1 records, here" in bed.log()
+
+
+def test_a_log_switched_on_stays_on_with_the_next_engine_and_the_next_process(bed: Bed) -> None:
+    a = bed.namespace()
+    bed.put("a", a, on("n", "10.9.0.2", "a"))
+    bed.do(bed.service.log_queries(True))
+    bed.do(bed.service.stop())
+    bed.service = bed.engine()
+    bed.start()
+    os.kill(bed.pid(), signal.SIGKILL)
+    assert a.insist("a") == ["10.9.0.2"]
+    assert "a: A a: rcode 0" in bed.log()
+
+
+def test_names_of_ours_in_every_form_stay_here(bed: Bed) -> None:
+    a, b = bed.namespace(), bed.namespace()
+    outside = bed.upstream(says("192.0.2.1"))
+    long = "n" * 70
+    bed.put("a", a, on("n", "10.9.0.2", "a", "web"), upstreams=(outside.as_seen(),))
+    bed.put("b", b, on("n", "10.9.0.3", "b", "web"), on(long, "10.8.0.3", "far"), upstreams=(outside.as_seen(),))
+    assert sorted(a.addresses("tasks.web")) == sorted(a.addresses("TASKS.web.N")) == ["10.9.0.2", "10.9.0.3"]
+    assert a.addresses("tasks.web", "AAAA") == []
+    for kind in ("SRV", "MX", "TXT", "ANY", "HTTPS", "NS"):
+        assert a.addresses("web", kind) == []
+    assert a.addresses("_http._tcp.web", "SRV") == []
+    assert a.addresses("_http._tcp.b.n", "SRV") == []
+    assert b.addresses("3.0.8.10.in-addr.arpa", "PTR") == []
+    assert not outside.asked
+    assert a.addresses("tasks.stranger") == ["192.0.2.1"]
+    assert a.addresses("_http._tcp.stranger") == ["192.0.2.1"]
+
+
+def test_a_question_under_way_outlives_a_change_of_names(bed: Bed) -> None:
+    a = bed.namespace()
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(question: DNSRecord) -> bytes:
+        asked.set()
+        go_on.wait(10)
+        return says("192.0.2.1")(question)
+
+    upstreams = (bed.upstream(slow).as_seen(),)
+    bed.put("a", a, on("n", "10.9.0.2", "a"), upstreams=upstreams)
+    with a.socket(socket.SOCK_DGRAM) as sock:
+        sock.connect((paths.ADDRESS, paths.PORT))
+        sock.send(DNSRecord.question("www.example.com").pack())
+        assert asked.wait(10)
+        bed.put("a", a, on("n", "10.9.0.2", "a"), on("m", "10.8.0.2", "a"), upstreams=upstreams)
+        go_on.set()
+        assert str(DNSRecord.parse(sock.recv(4096)).short()) == "192.0.2.1"
+
+
+def test_malformed_messages_by_the_thousand(bed: Bed) -> None:
+    """Packets made of good ones by cutting, flipping and adding, over both transports: each is answered, refused or
+    passed over, and the server goes on as before, without a word in its log. The outside answers as badly."""
+    a = bed.namespace()
+    chance, theirs = random.Random(53), random.Random(54)
+    outside = bed.upstream(lambda question: _mangled(theirs, [bytes(question.reply().pack())]))
+    bed.put("a", a, on("n", "10.9.0.2", "a"), upstreams=(outside.as_seen(),))
+    question = DNSRecord.question("a")
+    question.add_ar(_opt(1232))
+    seeds = [question.pack(), *(DNSRecord.question(name, kind).pack() for name, kind in (
+        ("a", "A"), ("a.n", "AAAA"), ("2.0.9.10.in-addr.arpa", "PTR"), ("x" * 63 + ".example", "MX")))]
+    before = bed.pid()
+    with a.socket(socket.SOCK_DGRAM) as sock:
+        sock.connect((paths.ADDRESS, paths.PORT))
+        sock.setblocking(False)
+        for number in range(4000):
+            sock.send(_mangled(chance, seeds))
+            if number % 50 == 49:
+                assert a.addresses("a") == ["10.9.0.2"], "it answers in between"
+            try:
+                while True:
+                    assert len(sock.recv(65535)) >= 12
+            except BlockingIOError:
+                pass
+    for _ in range(100):
+        with a.socket(socket.SOCK_STREAM) as sock:
+            sock.connect((paths.ADDRESS, paths.PORT))
+            packet = _mangled(chance, seeds)
+            size = len(packet) if chance.random() < 0.7 else chance.randrange(65536)
+            try:
+                sock.sendall(size.to_bytes(2, "big") + packet)
+                if chance.random() < 0.5:
+                    sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+    assert a.addresses("a") == ["10.9.0.2"]
+    assert bed.pid() == before
+    assert "error" not in bed.log()
+
+
+def _mangled(chance: random.Random, seeds: list[bytes]) -> bytes:
+    packet = bytearray(chance.choice(seeds))
+    for _ in range(chance.randrange(1, 6)):
+        way = chance.randrange(5)
+        if way == 0 and packet:
+            packet[chance.randrange(len(packet))] = chance.randrange(256)
+        elif way == 1 and len(packet) > 1:
+            del packet[chance.randrange(len(packet)):]
+        elif way == 2:
+            packet += chance.randbytes(chance.randrange(40))
+        elif way == 3 and len(packet) > 11:
+            packet[chance.randrange(4, 12)] = chance.choice((0, 1, 2, 255))
+        elif len(packet) > 14:
+            packet[chance.randrange(12, len(packet))] = chance.choice((0xC0, 0xFF, 0x3F, 0x40, 0))
+    return bytes(packet)
 
 
 def test_rubbish_does_not_end_it(bed: Bed) -> None:

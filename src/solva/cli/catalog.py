@@ -101,6 +101,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "connect": ("network.connect", "Connect a container to a network"),
         "create": ("network.create", "Create a network"),
         "disconnect": ("network.disconnect", "Disconnect a container from a network"),
+        "dns": ("network.dns", "Show the name server of containers and its query log"),
         "inspect": ("network.inspect", "Display detailed information on networks"),
         "ls": ("network.ls", "List networks"), "list": ("network.ls", "List networks"),
         "prune": ("network.prune", "Remove all unused networks"),

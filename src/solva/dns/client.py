@@ -140,6 +140,8 @@ class NameService:
         try:
             await self._connect()
             found = json.loads(await self._exchange("status"))
+            if self._log_queries and found.get("protocol") == paths.PROTOCOL and not found["log_queries"]:
+                await self._exchange("log on")
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
             self._disconnect()
             await self._kill_silent()
@@ -150,6 +152,7 @@ class NameService:
         if not self._observe(found["pid"]):
             self._disconnect()
             return False
+        self._log_queries = self._log_queries or found["log_queries"]      # switched on live: stays so
         return True
 
     async def _connect(self) -> None:

@@ -60,10 +60,12 @@ class Listener:
         server.reactor.watch(self.tcp.fileno(), self._on_tcp)
 
     def update(self, sandbox: zones.Sandbox) -> None:
-        """Go on with what the sandbox's file says now; the sockets stay."""
-        self.forwarder.close()
-        self.sandbox = sandbox
-        self.forwarder = Forwarder(self.server.reactor, self.server.clocks, sandbox)
+        """Go on with what the sandbox's file says now; the sockets stay, and so does what is under way to servers that
+        are still the ones to ask."""
+        before, self.sandbox = self.sandbox, sandbox
+        if before.outside() != sandbox.outside():
+            self.forwarder.close()
+            self.forwarder = Forwarder(self.server.reactor, self.server.clocks, sandbox)
 
     def _on_udp(self, _: int) -> None:
         receive, send, cache = self.udp.recvfrom, self.udp.sendto, self.cache
@@ -119,10 +121,13 @@ class Listener:
         if query.qtype == message.PTR:
             name = zones.reverse(self.sandbox, query.name)
             if name is not None:
-                return [message.record(message.PTR, message.encode_name(name))]
+                try:
+                    return [message.record(message.PTR, message.encode_name(name))]
+                except ValueError:
+                    return []  # a network's name may be longer than DNS can say
         found = zones.lookup(self.sandbox, query.name, v6=query.qtype == message.AAAA)
         if found is None:
-            return None
+            return [] if query.name.startswith(b"_") and zones.owned(self.sandbox, query.name) else None
         if query.qtype not in (message.A, message.AAAA):
             return []
         return [message.record(query.qtype, address) for address in found]

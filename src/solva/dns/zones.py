@@ -13,6 +13,8 @@ TYPE_CHECKING = False  # typing is not imported for nothing: 7 ms, half a megaby
 if TYPE_CHECKING:
     from typing import Any
 
+_TASKS = b"tasks."
+
 
 class Member:
     """One endpoint as the others see it; an address it does not have is empty."""
@@ -87,6 +89,10 @@ class Sandbox:
         self.external = True
         self.ndots_set = False
 
+    def outside(self) -> tuple[str, bool, list[str]]:
+        """Where its questions for the outside go."""
+        return self.netns, self.external, [str(server) for server in self.servers]
+
 
 class Zones:
     """All networks and sandboxes. A change is whole: a state that makes no sense raises ValueError, changes nothing."""
@@ -148,7 +154,25 @@ def _key(name: str) -> bytes:
 
 def lookup(sandbox: Sandbox, name: bytes, *, v6: bool) -> list[bytes] | None:
     """The addresses ``sandbox`` sees behind ``name`` (lower case, no trailing dot): empty when the name is known and
-    has none of this family, None when it is not known."""
+    has none of this family, None when it is not known. ``tasks.web`` is every endpoint that is called ``web``: what a
+    swarm's service answers with its tasks."""
+    found = _lookup(sandbox, name, v6=v6)
+    if found is None and name.startswith(_TASKS):
+        return _lookup(sandbox, name[len(_TASKS):], v6=v6)
+    return found
+
+
+def owned(sandbox: Sandbox, name: bytes) -> bool:
+    """Whether ``name`` is a service (``_http._tcp.web``) of a name of ours: we have none to tell of, and the outside
+    knows nothing of it."""
+    while name.startswith(b"_"):
+        _, dot, name = name.partition(b".")
+        if dot and lookup(sandbox, name, v6=False) is not None:
+            return True
+    return False
+
+
+def _lookup(sandbox: Sandbox, name: bytes, *, v6: bool) -> list[bytes] | None:
     head, network = name, b""
     while True:
         for private in (True, False):

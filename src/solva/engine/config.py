@@ -11,6 +11,7 @@ insecure = ["registry.lan:5000"]
 bip = "172.17.0.1/16"
 default_address_pools = [{ base = "172.20.0.0/14", size = 24 }]
 dns = ["192.0.2.53"]
+dns_query_log = false           # every question of a container, in RUN/dns/dns.log; live: solva network dns --log on
 ```
 """
 
@@ -51,12 +52,13 @@ class Config:
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    dns_query_log: bool = False
     debug: bool = False
 
 
 _TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network"}
 _REGISTRY = {"mirrors", "insecure"}
-_NETWORK = {"bip", "default_address_pools", "dns", "dns_search", "dns_options"}
+_NETWORK = {"bip", "default_address_pools", "dns", "dns_search", "dns_options", "dns_query_log"}
 
 
 def load(path: Path | None, **overrides: Path | None) -> Config:
@@ -103,6 +105,7 @@ def load(path: Path | None, **overrides: Path | None) -> Config:
         dns=tuple(_texts(file, "network.dns", network.get("dns", []))),
         dns_search=tuple(_texts(file, "network.dns_search", network.get("dns_search", []))),
         dns_options=tuple(_texts(file, "network.dns_options", network.get("dns_options", []))),
+        dns_query_log=bool(network.get("dns_query_log", False)),
     )
 
 

@@ -19,6 +19,8 @@ from solva.dns.client import NameService
 from solva.engine.system import Sources, System
 from solva.errors import NotImplementedHere
 from solva.events.bus import EventBus
+from solva.explain.service import ExplainService
+from solva.explain.service import Sources as ExplainSources
 from solva.ids import new_id
 from solva.images.service import ImageService
 from solva.networks.ipam.subnets import PoolSource
@@ -54,7 +56,7 @@ class Engine:
         self._spawner = cgroups.prepare(run, data)
         self._store = Store(data / "state.db")
         self.bus = EventBus(clock)
-        self._names = NameService(run)
+        self._names = NameService(run, log_queries=config.dns_query_log)
         self.content = ContentStore(data / "content")
         self.layers = LayerStore(data / "snapshots", self._store)
         self.snapshots = Snapshotter(data / "snapshots", self._store, self.layers, self.content)
@@ -81,6 +83,7 @@ class Engine:
         self.images.running = self.containers.running_of_image
         self.volumes.in_use = self.containers.of_volume
         self.system = System(config, self.bus, clock, self._identity(), self._sources())
+        self._explain = ExplainService(ExplainSources(run, self._names))
         self._app = App(all_routes(self._backends()), __version__)
 
     def _image_chains(self) -> set[str]:
@@ -88,7 +91,8 @@ class Engine:
         return {chain for identifier in images.ids() for chain in images.chain(identifier)}
 
     def _backends(self) -> Backends:
-        return Backends(self.containers, self.images, self.networks, self.volumes, self.builder, self.system)
+        return Backends(self.containers, self.images, self.networks, self.volumes, self.builder, self.system,
+                        self._explain)
 
     def _identity(self) -> str:
         path = self._config.data_root / "engine-id"

@@ -125,6 +125,14 @@ class SystemBackend(Protocol):
     def events(self, since: int | None, until: int | None, filters: Filters) -> AsyncIterator[Json]: ...
 
 
+class ExplainBackend(Protocol):
+    """What Docker's API has no words for."""
+
+    async def name_server(self) -> Json: ...
+    async def set_query_log(self, wanted: bool) -> Json: ...
+    def query_log(self, *, tail: int, follow: bool) -> AsyncIterator[bytes]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Backends:
     """All of them."""
@@ -135,3 +143,4 @@ class Backends:
     volumes: VolumeBackend
     builder: BuildBackend
     system: SystemBackend
+    explain: ExplainBackend

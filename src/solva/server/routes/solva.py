@@ -1,0 +1,41 @@
+"""/solva/...: what Docker's API has no words for. Everything here is additional; no client of Docker's calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from solva.api.types.explain import NameServerSettings
+from solva.server.json import decode, reply
+from solva.server.routing import Route
+
+if TYPE_CHECKING:
+    from solva.server.backend import Backends
+    from solva.server.http import Request
+
+
+class SolvaRoutes:
+    """The engine explains itself."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._explain = backends.explain
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/solva/dns", self.name_server),
+            Route("POST", "/solva/dns", self.set_name_server),
+            Route("GET", "/solva/dns/log", self.query_log, abandons=True),
+        ]
+
+    async def name_server(self, request: Request) -> None:
+        reply(request, await self._explain.name_server())
+
+    async def set_name_server(self, request: Request) -> None:
+        body = await decode(request, NameServerSettings)
+        reply(request, await self._explain.set_query_log(body.query_log))
+
+    async def query_log(self, request: Request) -> None:
+        lines = self._explain.query_log(tail=request.integer("tail", -1), follow=request.flag("follow"))
+        stream = await request.stream(content_type="text/plain; charset=utf-8")
+        async for line in lines:
+            await stream.write(line)
+        stream.end()
