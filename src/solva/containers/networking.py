@@ -154,7 +154,8 @@ def _range(text: str) -> tuple[int, int]:
 
 def settings(container: Container, sandbox: Sandbox | None) -> dict[str, Any]:
     """The API's NetworkSettings."""
-    live = {} if sandbox is None else {endpoint.network_name: endpoint for endpoint in sandbox.endpoints}
+    live = {} if sandbox is None else {endpoint.network_name: endpoint for endpoint in sandbox.endpoints
+                                       if not endpoint.is_gateway}
     networks = {name: endpoint_view(wish, live.get(name)) for name, wish in container.endpoints.items()}
     for name, endpoint in live.items():
         networks.setdefault(name, endpoint_view(EndpointSettings(), endpoint))

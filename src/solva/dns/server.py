@@ -309,6 +309,8 @@ class Server:
         return ""
 
     def _serve(self, sandbox: zones.Sandbox) -> None:
+        if not sandbox.netns:
+            return      # names that somebody has on another host: nobody asks from there
         listener = self._listeners.get(sandbox.id)
         if listener is not None and listener.namespace == _identity(sandbox.netns):
             listener.update(sandbox)

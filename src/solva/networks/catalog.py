@@ -13,23 +13,24 @@ import msgspec
 from solva import ids
 from solva.api.types.network import IpamPool, NetworkCreate
 from solva.clock import Clock
-from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound, NotImplementedHere
+from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from solva.events.bus import EventBus
 from solva.kernel import links
-from solva.networks.drivers import DRIVERS
-from solva.networks.drivers.base import DriverNetwork, NetworkDriver
+from solva.networks.drivers.base import AllocatesNetworks, DriverNetwork, NetworkDriver
 from solva.networks.drivers.bridge import HOST_BINDING, MTU, NAME
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.ipam.default import DefaultIpam
+from solva.networks.ipam.base import PoolRequest
 from solva.networks.ipam.subnets import EXHAUSTED
 from solva.networks.model import Endpoint, Network, Pool, Sandbox
+from solva.networks.registry import Registry
 from solva.store.sqlite import Store
 
 KIND = "network"
 _PREDEFINED = ("bridge", "host", "none")
+GATEWAY_NETWORK = "solva_gwbridge"
 _DEFAULT_OPTIONS = {
     "com.docker.network.bridge.default_bridge": "true",
     "com.docker.network.bridge.enable_icc": "true",
@@ -42,16 +43,15 @@ _DEFAULT_OPTIONS = {
 class Catalog:
     """``users``: the live endpoints of a network; given by whoever keeps the sandboxes."""
 
-    def __init__(self, host: Host, store: Store, bus: EventBus, clock: Clock, ipam: DefaultIpam, firewall: Firewall,
+    def __init__(self, host: Host, store: Store, bus: EventBus, clock: Clock, registry: Registry, firewall: Firewall,
                  forwarding: Forwarding) -> None:
         self._host = host
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._ipam = ipam
+        self.registry = registry
         self._firewall = firewall
         self._forwarding = forwarding
-        self._drivers: dict[str, NetworkDriver] = {name: make(host) for name, make in DRIVERS.items()}
         self._networks: dict[str, DriverNetwork] = {}
         self._names: set[str] = set()      # names of networks that are being created
         self._creation = asyncio.Lock()
@@ -60,11 +60,8 @@ class Catalog:
     # -- found
 
     def driver(self, name: str) -> NetworkDriver:
-        """NotFound in Docker's words for one that there is not."""
-        try:
-            return self._drivers[name]
-        except KeyError:
-            raise NotFound(f'plugin "{name}" not found') from None
+        """Of a network that there is. NotFound in Docker's words."""
+        return self.registry.driver(name)
 
     def all(self) -> list[DriverNetwork]:
         return list(self._networks.values())
@@ -110,43 +107,57 @@ class Catalog:
 
     async def _create(self, request: NetworkCreate) -> Network:
         request = self._inherited(request)
-        driver = self._check(request)
+        driver = await self._check(request)
         record = Network(
             id=ids.new_id(), name=request.name, driver=driver.name, created_ns=self._clock.time_ns(),
+            scope=driver.traits.scope,
             enable_ipv4=request.enable_ipv4 is not False, enable_ipv6=bool(request.enable_ipv6),
             internal=request.internal, attachable=request.attachable, config_only=request.config_only,
             config_from=request.config_from.network, ipam_driver=request.ipam.driver or "default",
             ipam_options=dict(request.ipam.options), options=dict(request.options), labels=dict(request.labels))
         if request.config_only:
             return self._keep_config(record, request)
-        async with AsyncExitStack() as undo:
-            await self._make(record, request.ipam.config, driver, undo)
-            undo.pop_all()
-        return self._networks[record.id].network
+        return await self._make(record, request.ipam.config, driver)
 
-    async def _make(self, record: Network, config: Sequence[IpamPool], driver: NetworkDriver,
-                    undo: AsyncExitStack) -> None:
+    async def _make(self, record: Network, config: Sequence[IpamPool], driver: NetworkDriver) -> Network:
+        """All of it or nothing."""
         driver.parse(record)      # the options, before anything is taken
-        if driver.addresses:
-            undo.callback(self._ipam.forget, record.id)
-            try:
-                pools = self._ipam.allocate(record.id, config, ipv4=record.enable_ipv4, ipv6=record.enable_ipv6,
-                                            gateway=driver.gateway)
-            except InvalidParameter as error:
-                raise InvalidParameter(f"{error}{self._unused_hint(str(error))}") from None
-            record = replace(record, pools=pools)
-        net = driver.parse(record)
+        async with AsyncExitStack() as undo:
+            record = await self._allocate(record, config, driver, undo)
+            net = driver.parse(record)
+            self._refuse_conflicts(driver, net)
+            await self.enable_forwarding(net)
+            undo.push_async_callback(driver.delete_network, net)
+            await driver.create_network(net)
+            undo.push_async_callback(self._firewall.set_network, record.id, None)
+            await self._firewall.set_network(record.id, driver.rules(net))
+            self._store.put(KIND, record.id, record)
+            self._networks[record.id] = net
+            undo.pop_all()
+        return record
+
+    async def _allocate(self, record: Network, config: Sequence[IpamPool], driver: NetworkDriver,
+                        undo: AsyncExitStack) -> Network:
+        """Address pools, and what the driver allocates."""
+        ipam = self.registry.ipam(record)
+        request = PoolRequest(record.id, record.name, config, record.ipam_options or {}, record.options,
+                              record.enable_ipv4, record.enable_ipv6, driver.traits.gateway)
+        try:
+            pools = await ipam.allocate(request)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"{error}{self._unused_hint(str(error))}") from None
+        record = replace(record, pools=pools)
+        undo.push_async_callback(ipam.forget, record)
+        if isinstance(driver, AllocatesNetworks):
+            record = await driver.allocate_network(record)
+            undo.push_async_callback(driver.free_network, record)
+        return record
+
+    def _refuse_conflicts(self, driver: NetworkDriver, net: DriverNetwork) -> None:
         for other in self._networks.values():
-            reason = driver.conflict(net, other) if other.network.driver == record.driver and other.options else ""
+            reason = "" if other.network.config_only else driver.conflict(net, other)
             if reason:
                 raise Forbidden(reason)
-        await self.enable_forwarding(net)
-        undo.push_async_callback(driver.delete_network, net)
-        await driver.create_network(net)
-        undo.push_async_callback(self._firewall.set_network, record.id, None)
-        await self._firewall.set_network(record.id, driver.rules(net))
-        self._store.put(KIND, record.id, record)
-        self._networks[record.id] = net
 
     def _inherited(self, request: NetworkCreate) -> NetworkCreate:
         """``--config-from``: options, addresses and switches come from a configuration network."""
@@ -168,20 +179,19 @@ class Catalog:
             options=dict(config.options), labels=dict(config.labels),
             ipam=msgspec.structs.replace(request.ipam, config=pools))
 
-    def _check(self, request: NetworkCreate) -> NetworkDriver:
-        if request.scope and request.scope != "local":
-            raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+    async def _check(self, request: NetworkCreate) -> NetworkDriver:
         if request.ingress:
             raise Forbidden("Ingress network can only be global scope network")
         if request.enable_ipv4 is False and not request.enable_ipv6 and not request.config_only:
             raise InvalidParameter("IPv4 or IPv6 must be enabled")
-        driver = self.driver(request.driver or "bridge")
-        if driver.single:
+        driver = await self.registry.find_driver(request.driver or "bridge")
+        if request.scope not in ("", driver.traits.scope):
+            raise Forbidden("cannot create a swarm scoped network when swarm is not active"
+                            if request.scope == "swarm" else
+                            f"scope {request.scope} is not that of driver {driver.name}: {driver.traits.scope}")
+        if driver.traits.single:
             raise Forbidden(f'only one instance of "{driver.name}" network is allowed')
-        if request.ipam.driver not in ("", "default"):
-            if request.ipam.driver == "null":
-                raise NotImplementedHere("the null IPAM driver is not supported: every network has addresses")
-            raise NotFound(f'plugin "{request.ipam.driver}" not found')
+        await self.registry.find_ipam(request.ipam.driver)
         return driver
 
     def _keep_config(self, record: Network, request: NetworkCreate) -> Network:
@@ -202,8 +212,7 @@ class Catalog:
     async def enable_forwarding(self, net: DriverNetwork) -> None:
         """Once a network of ours needs it."""
         def body() -> bool:
-            # Not among the guarded ones: what we made ourselves.
-            ours = {rules.interface for rules in map(self.rules, self._networks.values()) if rules}
+            ours = self.links()      # not among the guarded ones
             names = [link.name for link in links.list_links(self._host.netlink)
                      if link.name != "lo" and link.alias != self._host.alias and link.name not in ours
                      and not link.name.startswith(self._host.veth_prefix)]
@@ -219,6 +228,11 @@ class Catalog:
             return None
         return self.driver(net.network.driver).rules(net)
 
+    def links(self) -> set[str]:
+        """Links of the host that belong to networks."""
+        return {link for net in self._networks.values() if not net.network.config_only
+                for link in self.driver(net.network.driver).links(net)}
+
     # -- removed
 
     async def remove(self, ref: str) -> None:
@@ -229,19 +243,31 @@ class Catalog:
             raise Forbidden(f"{record.name} is a pre-defined network and cannot be removed")
         if record.config_only and any(n.network.config_from == record.name for n in self._networks.values()):
             raise Forbidden(f'error while removing network: configuration network "{record.name}" is in use')
+        self._refuse_users(record)
+        await self._take_away(net, everywhere=True)
+
+    def _refuse_users(self, record: Network) -> None:
         users = self.users(record.id)
         if users:
             rows = " ".join(f'name:"{sandbox.config.name}" id:"{endpoint.id[:12]}"' for sandbox, endpoint in users)
             raise Forbidden(f"error while removing network: network {record.name} has active endpoints ({rows})")
+
+    async def _take_away(self, net: DriverNetwork, *, everywhere: bool) -> None:
+        """``everywhere``: also where the driver keeps it for other hosts."""
+        record = net.network
         del self._networks[record.id]      # nobody joins from here on
         try:
             if not record.config_only:
+                driver = self.driver(record.driver)
+                if everywhere and isinstance(driver, AllocatesNetworks):
+                    await driver.free_network(record)
                 await self._firewall.set_network(record.id, None)
-                await self.driver(record.driver).delete_network(net)
+                await driver.delete_network(net)
+                if everywhere:
+                    await self.registry.ipam(record).forget(record)
         except BaseException:
             self._networks[record.id] = net
             raise
-        self._ipam.forget(record.id)
         self._store.delete(KIND, record.id)
         self._publish("destroy", record)
 
@@ -250,15 +276,16 @@ class Catalog:
 
     # -- restored
 
-    def load(self) -> None:
+    async def load(self) -> None:
         """Every network of the store; their subnets are taken."""
         for record in self._store.all(KIND, Network):
-            if record.driver not in self._drivers:
+            if record.config_only:
+                self._networks[record.id] = DriverNetwork(record)
                 continue
-            net = DriverNetwork(record) if record.config_only else self.driver(record.driver).parse(record)
-            self._networks[record.id] = net
-            if self.driver(record.driver).addresses and not record.config_only:
-                self._ipam.restore(record)
+            driver = await self.registry.expect_driver(record.driver)
+            await self.registry.expect_ipam(record.ipam_driver)
+            self._networks[record.id] = driver.parse(record)
+            await self.registry.ipam(record).restore(record)
 
     async def ensure_predefined(self, bip: str) -> None:
         """bridge, host and none, in the store from the first start on."""
@@ -272,10 +299,52 @@ class Catalog:
             if driver == "bridge":
                 record = replace(record, options=_DEFAULT_OPTIONS | {NAME: self._host.default_bridge})
                 config = bip_pool(bip)
-            async with AsyncExitStack() as undo:
-                await self._make(record, config, self.driver(driver), undo)
-                undo.pop_all()
+            await self._make(record, config, self.driver(driver))
 
+    async def gateway_network(self) -> DriverNetwork:
+        """The bridge that sandboxes get as a way out when no network of theirs is one; made when first needed."""
+        async with self._creation:
+            found = next((net for net in self._networks.values() if net.network.name == GATEWAY_NETWORK), None)
+            if found is not None:
+                return found
+            record = Network(
+                id=ids.new_id(), name=GATEWAY_NETWORK, driver="bridge", created_ns=self._clock.time_ns(),
+                options={NAME: self._host.gateway_bridge, "com.docker.network.bridge.enable_icc": "false",
+                         "com.docker.network.bridge.enable_ip_masquerade": "true"})
+            record = await self._make(record, [], self.driver("bridge"))
+        self._publish("create", record)
+        return self._networks[record.id]
+
+    # -- networks of other hosts
+
+    async def adopt(self, record: Network) -> None:
+        """See ``Networks.adopt_network``."""
+        async with self._creation:
+            if record.id in self._networks:
+                return
+            taken = next((n for n in self._networks.values() if n.network.name == record.name), None)
+            if taken is not None:
+                raise Conflict(f"network with name {record.name} already exists")
+            driver = self.driver(record.driver)
+            net = driver.parse(record)
+            self._refuse_conflicts(driver, net)
+            async with AsyncExitStack() as undo:
+                await self.registry.ipam(record).restore(record)
+                undo.push_async_callback(driver.delete_network, net)
+                await driver.create_network(net)
+                undo.push_async_callback(self._firewall.set_network, record.id, None)
+                await self._firewall.set_network(record.id, driver.rules(net))
+                self._store.put(KIND, record.id, record)
+                self._networks[record.id] = net
+                undo.pop_all()
+        self._publish("create", record)
+
+    async def drop(self, network_id: str) -> None:
+        """See ``Networks.drop_network``."""
+        net = self._networks.get(network_id)
+        if net is not None:
+            self._refuse_users(net.network)
+            await self._take_away(net, everywhere=False)
 
 def bip_pool(bip: str) -> list[IpamPool]:
     """``--bip`` as a pool: subnet and gateway of the default bridge."""

@@ -34,6 +34,7 @@ class Host:
         self.instance = "" if run == DEFAULT_RUN else hashlib.sha256(str(run).encode()).hexdigest()[:4]
         self.table = f"solva_{self.instance}" if self.instance else "solva"
         self.default_bridge = f"{DEFAULT_BRIDGE}-{self.instance}" if self.instance else DEFAULT_BRIDGE
+        self.gateway_bridge = f"solvagw-{self.instance}" if self.instance else "solva_gwbridge"
         self.veth_prefix = f"veth{self.instance or '0000'}"
         self.alias = f"solva:{self.instance}"
         self.netlink = Netlink()

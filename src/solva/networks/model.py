@@ -38,6 +38,23 @@ class PublishedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A static route of an endpoint: ``gateway`` "" is on the link."""
+
+    destination: str
+    gateway: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An endpoint on another host, as the name server needs it. ``names``: as ``Endpoint.dns_names``."""
+
+    names: tuple[str, ...]
+    ipv4: str = ""
+    ipv6: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointConfig:
     """What is wanted of a sandbox's place on ``network`` (name or id).
 
@@ -85,7 +102,11 @@ class SandboxConfig:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A sandbox's place on one network, as it is. ``link`` is the end of its link outside the sandbox."""
+    """A sandbox's place on one network, as it is. ``link`` is the end of its link outside the sandbox.
+
+    ``device_route``, ``routes``, ``configured``, ``needs_gateway``, ``data``: as ``drivers.base.Interface`` has them.
+    ``is_gateway``: made by the engine, on the gateway network, for others that have no way out of their own.
+    """
 
     id: str
     network_id: str
@@ -101,6 +122,12 @@ class Endpoint:
     dns_names: tuple[str, ...] = ()
     link: str = ""
     config: EndpointConfig = EndpointConfig("")
+    device_route: bool = False
+    routes: tuple[Route, ...] = ()
+    configured: bool = False
+    needs_gateway: bool = False
+    is_gateway: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +148,7 @@ class Sandbox:
 class Pool:
     """One subnet of a network. ``given``: the user named it (then ``gateway`` shows only if the user named that too).
 
-    ``gateway`` is the allocated one whoever chose it, "" where the network has none.
+    ``gateway`` is the allocated one whoever chose it, "" where the network has none. ``data``: kept for the Ipam.
     """
 
     subnet: str
@@ -130,11 +157,12 @@ class Pool:
     aux: Mapping[str, str] = field(default_factory=dict)
     given: bool = False
     gateway_given: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network's record, as kept in the store. ``driver_data``: what the driver parsed the options into."""
+    """A network's record, as kept in the store. ``driver_data``: the driver's own, decided when it was created."""
 
     id: str
     name: str
@@ -154,6 +182,7 @@ class Network:
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     predefined: bool = False
+    driver_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_default_bridge(self) -> bool:

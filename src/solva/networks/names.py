@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from solva.dns.state import NamedEndpoint, SandboxNames, Upstream
 from solva.networks import files, gateway
 from solva.networks.files import Resolver
-from solva.networks.model import EndpointConfig, Sandbox, SandboxConfig
+from solva.networks.model import EndpointConfig, Network, Peer, Sandbox, SandboxConfig
 
 MAX_SERVERS = 3
 
@@ -33,6 +33,18 @@ def sandbox_names(sandbox: Sandbox, host: Resolver, named: Callable[[str], bool]
         upstreams=tuple(Upstream(address=server, from_host=not dns.servers) for server in servers[:MAX_SERVERS]),
         external=external,
         ndots_set=any(o.startswith("ndots:") and o[6:].isdigit() and int(o[6:]) > 0 for o in options))
+
+
+def peers_id(network_id: str) -> str:
+    """What the names that a network has on other hosts are kept under."""
+    return f"peers-{network_id}"
+
+
+def peer_names(network: Network, peers: Sequence[Peer]) -> SandboxNames:
+    """Names without anybody who asks: no namespace, so that nothing is bound for them."""
+    return SandboxNames(id=peers_id(network.id), netns="", name=f"other hosts on {network.name}", endpoints=tuple(
+        NamedEndpoint(network_id=network.id, network_name=network.name, ipv4=peer.ipv4, ipv6=peer.ipv6,
+                      names=peer.names) for peer in peers))
 
 
 def _links(config: EndpointConfig) -> dict[str, str]:

@@ -109,6 +109,16 @@ def configure(inside: Namespace, endpoint: Endpoint) -> None:
         requests.append(links.add_address(link.index, address, 16 if ":" not in address else 64))
     requests.append(links.set_link(link.index, up=True))
     inside.netlink.execute(requests)
+    if endpoint.routes:
+        inside.netlink.execute([links.add_route(route.destination, index=link.index, gateway=route.gateway)
+                                for route in endpoint.routes])
+
+
+def only(inside: Namespace, names: Sequence[str]) -> None:
+    """Remove links that are none of these: of an endpoint that an engine did not live to finish."""
+    for link in links.list_links(inside.netlink):
+        if link.kind and link.name not in names:
+            inside.netlink.execute([links.delete_link(link.name)])
 
 
 def route(inside: Namespace, endpoints: Sequence[Endpoint]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from solva.networks import gateway
 from solva.networks.firewall import ruleset
@@ -44,6 +45,36 @@ def claims(endpoints: Sequence[Endpoint], ports: Sequence[PortMapping], rules: R
         if hosts:
             found.append(Claim(mapping, tuple(hosts), f"{target}:{mapping.container_port}"))
     return found
+
+
+def compare(held: Sequence[PublishedPort],
+            wanted: Sequence[Claim]) -> tuple[list[PublishedPort], list[Claim], list[PublishedPort]]:
+    """What is held and still wanted, what is still to be held, what is held and not wanted any more.
+
+    A port of the system's choice stays what it is: both families of a mapping have one number."""
+    left = [port for port in held if port.host_port]
+    kept: list[PublishedPort] = []
+    missing: list[Claim] = []
+    for claim in wanted:
+        mine = {host: next((port for port in left if _fits(port, claim, host)), None) for host in claim.hosts}
+        found = [port for port in mine.values() if port is not None]
+        for port in found:
+            left.remove(port)
+        kept += found
+        hosts = tuple(host for host, port in mine.items() if port is None)
+        if hosts and found:
+            mapping = replace(claim.mapping, host_port=found[0].host_port, host_port_end=0)
+            missing.append(Claim(mapping, hosts, claim.target))
+        elif hosts:
+            missing.append(claim)
+    return kept, missing, left
+
+
+def _fits(port: PublishedPort, claim: Claim, host: str) -> bool:
+    mapping = claim.mapping
+    last = mapping.host_port_end or mapping.host_port
+    return (port.container_port == mapping.container_port and port.proto == mapping.proto and port.host_ip == host
+            and (not mapping.host_port or mapping.host_port <= port.host_port <= last))
 
 
 def opened(endpoints: Sequence[Endpoint], ports: Sequence[PortMapping], rules: Rules) -> list[PublishedPort]:

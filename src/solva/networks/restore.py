@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,9 +29,10 @@ async def load(services: Services, sandboxes: Sandboxes) -> None:
         for endpoint in sandbox.endpoints:
             try:
                 net = services.catalog.find(endpoint.network_id)
+                ipam = services.catalog.registry.ipam(net.network)
                 for version, address in ((4, endpoint.ipv4), (6, endpoint.ipv6)):
                     if address:
-                        services.ipam.take(net.network, version, address)
+                        await ipam.adopt(net.network, version, address)
             except (NotFound, SolvaError) as error:
                 _log.warning("sandbox %s on %s: %s", sandbox.id[:12], endpoint.network_name, error)
                 continue
@@ -57,7 +59,7 @@ async def repair(services: Services, sandboxes: Sandboxes) -> None:
             _log.warning("sandbox %s: %s", sandbox.id[:12], error)
     rules = {net.network.id: found for net in services.catalog.all()
              if (found := services.catalog.rules(net)) is not None}
-    ports = {sandbox.id: publish.port_rules(sandbox, sandboxes.rules) for sandbox in sandboxes.all()}
+    ports = {sandbox.id: publish.port_rules(sandbox, sandboxes.endpoints.rules) for sandbox in sandboxes.all()}
     await services.firewall.reset(rules, {key: value for key, value in ports.items() if value})
 
 
@@ -65,30 +67,37 @@ async def _mend(services: Services, sandboxes: Sandboxes, sandbox: Sandbox) -> N
     missing: list[Endpoint] = []
     for endpoint in sandbox.endpoints:
         net = services.catalog.find(endpoint.network_id)
-        if not await services.catalog.driver(net.network.driver).restore(net, endpoint):
+        if not await services.catalog.driver(net.network.driver).restore(net, endpoint, sandbox):
             missing.append(endpoint)
-    if not missing:
+    changing = services.store.get(kinds.CHANGE, sandbox.id, Sandbox) is not None
+    if not missing and not changing:
         return
     inside = await services.host.call(lambda: namespace.open_at(sandbox.netns))
     try:
-        for endpoint in missing:
-            net = services.catalog.find(endpoint.network_id)
-            await services.catalog.driver(net.network.driver).join(net, endpoint, inside)
-            await services.host.call(lambda endpoint=endpoint: namespace.configure(inside, endpoint))  # type: ignore[misc]
-        await services.host.call(lambda: namespace.route(inside, sandbox.endpoints))
+        async with AsyncExitStack() as undo:
+            for endpoint in missing:
+                net = services.catalog.find(endpoint.network_id)
+                made = await sandboxes.endpoints.rejoin(sandbox, net, endpoint, inside, undo)
+                sandbox = replace(sandbox, endpoints=tuple(made if e is endpoint else e for e in sandbox.endpoints))
+            if changing:
+                await services.host.call(lambda: namespace.only(inside, [e.ifname for e in sandbox.endpoints]))
+                sandboxes.files.rebuild(sandbox)
+            await services.host.call(lambda: namespace.route(inside, sandbox.endpoints))
+            undo.pop_all()
     finally:
         sandboxes.spawn_close(inside)
+    sandboxes.adopt(sandbox)
+    services.store.delete(kinds.CHANGE, sandbox.id)
 
 
 async def _remove_unknown_links(services: Services, sandboxes: Sandboxes) -> None:
     host = services.host
     known = {endpoint.link for sandbox in sandboxes.all() for endpoint in sandbox.endpoints}
-    bridges = {rules.interface for net in services.catalog.all()
-               if (rules := services.catalog.rules(net)) is not None}
+    known |= services.catalog.links()
     present = await host.call(lambda: links.list_links(host.netlink))
     orphans = [link.name for link in present
-               if (link.kind == "veth" and link.name.startswith(host.veth_prefix) and link.name not in known)
-               or (link.alias == host.alias and link.name not in bridges)]
+               if link.name not in known and (link.alias == host.alias or (
+                   link.kind == "veth" and link.name.startswith(host.veth_prefix)))]
     if orphans:
         await host.delete_links(orphans)
 
@@ -98,13 +107,14 @@ async def names(services: Services, sandboxes: Sandboxes) -> None:
     await services.names.start()
     host = files.host_resolver()
     live = {sandbox.id: sandbox for sandbox in sandboxes.all()
-            if any(sandboxes.named(endpoint.network_id) for endpoint in sandbox.endpoints)}
+            if any(sandboxes.endpoints.named(endpoint.network_id) for endpoint in sandbox.endpoints)}
+    peers = {naming.peers_id(net.network.id) for net in services.catalog.all()}
     for sandbox_id in services.names.known():
-        if sandbox_id not in live:
+        if sandbox_id not in live and sandbox_id not in peers:
             await services.names.remove(sandbox_id)
     for sandbox in live.values():
         try:
-            await services.names.put(naming.sandbox_names(sandbox, host, sandboxes.named))
+            await services.names.put(naming.sandbox_names(sandbox, host, sandboxes.endpoints.named))
         except SolvaError as error:
             _log.warning("names of sandbox %s: %s", sandbox.id[:12], error)
 

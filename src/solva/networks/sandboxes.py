@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,22 +17,23 @@ from solva.events.bus import EventBus
 from solva.kernel import conntrack, netns, sysctl
 from solva.kernel import files as tree
 from solva.networks import catalog as catalogs
-from solva.networks import files, namespace, publish, wishes
+from solva.networks import faults, files, gateway, namespace, publish, wishes
 from solva.networks import names as naming
 from solva.networks.catalog import Catalog
-from solva.networks.drivers.base import DriverNetwork
-from solva.networks.drivers.bridge import HOST_BINDING, PREFIX
+from solva.networks.drivers.bridge import HOST_BINDING
+from solva.networks.endpoints import Endpoints
 from solva.networks.firewall.nftables import Firewall
-from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host, failure
-from solva.networks.ipam.default import DefaultIpam
-from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, PublishedPort, Sandbox, SandboxConfig
+from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Peer, PublishedPort, Sandbox, SandboxConfig
 from solva.networks.namespace import Namespace
-from solva.networks.portmap.reserve import Ports
+from solva.networks.portmap.reserve import Claim, Ports
+from solva.networks.sandboxfiles import SandboxFiles
 from solva.networks.stock import Stock
 from solva.store.sqlite import Store
 
 KIND = "sandbox"
+CHANGE = "sandbox-change"
+"""Sandboxes that are being connected or disconnected: an engine that finds one looks closely at what is in it."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,6 @@ class Services:
     bus: EventBus
     names: Names
     catalog: Catalog
-    ipam: DefaultIpam
     firewall: Firewall
     dns: DnsConfig
 
@@ -71,6 +70,8 @@ class Sandboxes:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.ports = Ports(self._holder)
         self.stock = Stock(services.host)
+        self.endpoints = Endpoints(services.host, services.catalog, self.spawn_delete)
+        self.files = SandboxFiles(self.endpoints.named, services.catalog.default_bridge, self._by_ref)
         services.catalog.users = self.users
 
     # -- found
@@ -89,22 +90,6 @@ class Sandboxes:
     def _holder(self, sandbox_id: str) -> str:
         sandbox = self._all.get(sandbox_id)
         return f"container {sandbox.config.name} ({sandbox_id[:12]})" if sandbox else "another container"
-
-    def rules(self, network_id: str) -> BridgeRules | None:
-        """The firewall's part of a network whose driver publishes ports."""
-        try:
-            net = self._s.catalog.find(network_id)
-        except NotFound:
-            return None
-        return self._s.catalog.rules(net) if self._s.catalog.driver(net.network.driver).publishes else None
-
-    def named(self, network_id: str) -> bool:
-        """Whether a network has a name service."""
-        try:
-            network = self._s.catalog.find(network_id).network
-        except NotFound:
-            return False
-        return not network.is_default_bridge and self._s.catalog.driver(network.driver).addresses
 
     # -- attached
 
@@ -151,11 +136,12 @@ class Sandboxes:
             else:
                 sandbox = await self._enter(sandbox, undo)
             undo.callback(tree.remove_tree, folder)
-            self._write_files(sandbox, folder)
+            self.files.write(sandbox, folder)
+            faults.point("attach: files")
             undo.push_async_callback(self._s.names.remove, config.id)
             await self._put_names(sandbox)
-            self._s.store.put(KIND, config.id, sandbox)
-            self._all[config.id] = sandbox
+            faults.point("attach: names")
+            self._keep(sandbox)
             undo.pop_all()
         for endpoint in sandbox.endpoints:
             self._publish_event("connect", endpoint, sandbox)
@@ -181,15 +167,17 @@ class Sandboxes:
         except OSError as error:
             raise failure(error) from error
         undo.callback(netns.unpin, path)
+        faults.point("attach: pinned")
         sandbox = replace(sandbox, netns=path)
         if config.mode == "none":
             sandbox = replace(sandbox, endpoints=(self._plain("none"),))
         for net, wanted in nets:
-            endpoint = await self._join(sandbox, net, wanted, inside, undo)
+            endpoint = await self.endpoints.join(sandbox, net, wanted, inside, undo)
             sandbox = replace(sandbox, endpoints=(*sandbox.endpoints, endpoint))
         if nets:
+            sandbox = await self._with_gateway(sandbox, inside, undo)
             await self._s.host.call(lambda: namespace.route(inside, sandbox.endpoints))
-        sandbox = replace(sandbox, ports=await self._publish(sandbox, undo))
+            sandbox = await self._publish(sandbox, undo)
         self.spawn_close(inside)
         return sandbox
 
@@ -197,52 +185,62 @@ class Sandboxes:
         """Closing may wait for the kernel; the descriptor itself is let go of at once."""
         self.spawn(self._s.host.later(inside.close))
 
-    async def _join(self, sandbox: Sandbox, net: DriverNetwork, wanted: EndpointConfig, inside: Namespace,
-                    undo: AsyncExitStack) -> Endpoint:
-        record = net.network
-        driver = self._s.catalog.driver(record.driver)
-        endpoint = Endpoint(
-            id=ids.new_id(), network_id=record.id, network_name=record.name, config=wanted,
-            ifname=wishes.interface_name(wanted, sandbox.endpoints, record.options.get(PREFIX) or "eth"),
-            mac=wanted.mac or random_mac(),
-            dns_names=naming.dns_names(sandbox.config, wanted) if self.named(record.id) else ())
-        ipv4, prefix4 = self._s.ipam.take(record, 4, wanted.ipv4)
-        undo.callback(self._s.ipam.release, record.id, ipv4)
-        ipv6, prefix6 = self._s.ipam.take(record, 6, wanted.ipv6)
-        undo.callback(self._s.ipam.release, record.id, ipv6)
-        endpoint = replace(endpoint, ipv4=ipv4, prefix4=prefix4, ipv6=ipv6, prefix6=prefix6)
-        interface = await driver.join(net, endpoint, inside)
-        endpoint = replace(endpoint, link=interface.link, gateway4=interface.gateway4, gateway6=interface.gateway6)
-        if interface.link:
-            undo.callback(self.spawn_delete, [interface.link])
-        await self._s.host.call(lambda: namespace.configure(inside, endpoint))
-        return endpoint
-
     def spawn_delete(self, links: list[str]) -> None:
         self.spawn(self._s.host.delete_links(links))
 
-    async def _publish(self, sandbox: Sandbox, undo: AsyncExitStack) -> tuple[PublishedPort, ...]:
-        config = sandbox.config
-        if not config.ports or config.mode != "bridge":
-            return ()
-        wanted = publish.claims(sandbox.endpoints, config.ports, self.rules, self._binding(sandbox), host_has_ipv6())
+    async def _with_gateway(self, sandbox: Sandbox, inside: Namespace, undo: AsyncExitStack) -> Sandbox:
+        """The sandbox, on the gateway network if it has no other way out and wants one."""
+        if not gateway.wanted(sandbox.endpoints) or any(endpoint.is_gateway for endpoint in sandbox.endpoints):
+            return sandbox
+        net = await self._s.catalog.gateway_network()
+        endpoint = await self.endpoints.join(sandbox, net, EndpointConfig(net.network.name), inside, undo,
+                                             is_gateway=True)
+        return replace(sandbox, endpoints=(*sandbox.endpoints, endpoint))
+
+    # -- published ports
+
+    def _claims(self, sandbox: Sandbox) -> list[Claim]:
+        if sandbox.config.mode != "bridge":
+            return []
+        return publish.claims(sandbox.endpoints, sandbox.config.ports, self.endpoints.rules, self._binding(sandbox),
+                              host_has_ipv6())
+
+    async def _publish(self, sandbox: Sandbox, undo: AsyncExitStack) -> Sandbox:
+        """Hold what is to be published and not held yet, let go of what leads nowhere now, rules for the rest."""
+        kept, missing, gone = publish.compare(sandbox.ports, self._claims(sandbox))
+        opened = publish.opened(sandbox.endpoints, sandbox.config.ports, self.endpoints.rules)
+        ports = [*kept, *self._reserve(sandbox, missing, undo), *opened]
+        after = replace(sandbox, ports=tuple(ports))
+        if ports or sandbox.ports:
+            undo.push_async_callback(self._s.firewall.set_ports, sandbox.id,
+                                     publish.port_rules(sandbox, self.endpoints.rules))
+            await self._s.firewall.set_ports(sandbox.id, publish.port_rules(after, self.endpoints.rules))
+            faults.point("publish: rules")
+            self._forget_flows(after)
+        self.ports.release(sandbox.id, [port for port in gone if port.host_port])
+        way = gateway.choose(after.endpoints, 4) or gateway.choose(after.endpoints, 6)
+        await self.endpoints.publish(way, after)
+        if way is not None:
+            undo.push_async_callback(self.endpoints.unpublish, way, after)
+        return after
+
+    def _reserve(self, sandbox: Sandbox, missing: Sequence[Claim], undo: AsyncExitStack) -> list[PublishedPort]:
+        if not missing:
+            return []
         try:
-            rows = self.ports.reserve(config.id, wanted)
+            rows = self.ports.reserve(sandbox.id, missing)
         except SystemFailure as error:
-            raise SystemFailure(f"driver failed programming external connectivity on endpoint {config.name} "
-                                f"({sandbox.endpoints[0].id}): {error}") from error
-        undo.callback(self.ports.release, config.id)
-        ports = [PublishedPort(claim.mapping.container_port, held.proto, held.host_ip, held.host_port)
-                 for claim, row in zip(wanted, rows, strict=True) for held in row]
-        ports += publish.opened(sandbox.endpoints, config.ports, self.rules)
-        published = replace(sandbox, ports=tuple(ports))
-        undo.push_async_callback(self._s.firewall.set_ports, config.id, ())
-        await self._s.firewall.set_ports(config.id, publish.port_rules(published, self.rules))
-        self._forget_flows(published)
-        return published.ports
+            way = gateway.choose(sandbox.endpoints, 4) or gateway.choose(sandbox.endpoints, 6) or sandbox.endpoints[0]
+            raise SystemFailure(f"driver failed programming external connectivity on endpoint {sandbox.config.name} "
+                                f"({way.id}): {error}") from error
+        found = [PublishedPort(claim.mapping.container_port, held.proto, held.host_ip, held.host_port)
+                 for claim, row in zip(missing, rows, strict=True) for held in row]
+        undo.callback(self.ports.release, sandbox.id, found)
+        return found
 
     def _binding(self, sandbox: Sandbox) -> str:
-        return self._s.catalog.find(sandbox.endpoints[0].network_id).network.options.get(HOST_BINDING, "")
+        way = gateway.choose(sandbox.endpoints, 4) or gateway.choose(sandbox.endpoints, 6)
+        return self._s.catalog.find(way.network_id).network.options.get(HOST_BINDING, "") if way else ""
 
     def _forget_flows(self, sandbox: Sandbox) -> None:
         """UDP flows from before go on to where they went, until their entries are removed."""
@@ -267,10 +265,13 @@ class Sandboxes:
             if sandbox is None:
                 return
             problems: list[Exception] = []
-            await _each(problems, self._s.firewall.set_ports(sandbox_id, ()), self._s.names.remove(sandbox_id))
+            await _each(problems, self._s.firewall.set_ports(sandbox_id, ()), self._s.names.remove(sandbox_id),
+                        self._unpublish(sandbox))
             self.ports.release(sandbox_id)
+            faults.point("detach: ports")
             for endpoint in sandbox.endpoints:
-                await _each(problems, self._leave(endpoint))
+                await _each(problems, self.endpoints.leave(endpoint, sandbox))
+            faults.point("detach: left")
             self._s.store.delete(KIND, sandbox_id)
             tree.remove_tree(self._folder(sandbox_id))
             self._locks.pop(sandbox_id, None)
@@ -280,13 +281,9 @@ class Sandboxes:
         for problem in problems:
             _log.warning("sandbox %s: %s", sandbox_id[:12], problem)
 
-    async def _leave(self, endpoint: Endpoint) -> None:
-        try:
-            net = self._s.catalog.find(endpoint.network_id)
-            await self._s.catalog.driver(net.network.driver).leave(net, endpoint)
-        finally:
-            for address in (endpoint.ipv4, endpoint.ipv6):
-                self._s.ipam.release(endpoint.network_id, address)
+    async def _unpublish(self, sandbox: Sandbox) -> None:
+        way = gateway.choose(sandbox.endpoints, 4) or gateway.choose(sandbox.endpoints, 6)
+        await self.endpoints.unpublish(way, sandbox)
 
     async def _clear(self, sandbox: Sandbox) -> None:
         """The slow part, behind the answer."""
@@ -313,21 +310,38 @@ class Sandboxes:
             before = self._live(sandbox_id)
             wishes.check_connect(before, net.network)
             wishes.check(net.network, wanted)
+            self._s.store.put(CHANGE, sandbox_id, before)
+            undo.callback(self._s.store.delete, CHANGE, sandbox_id)
             inside = await self._s.host.call(lambda: namespace.open_at(before.netns))
             undo.callback(self.spawn_close, inside)
-            endpoint = await self._join(before, net, wanted, inside, undo)
+            endpoint = await self.endpoints.join(before, net, wanted, inside, undo)
             after = replace(before, endpoints=(*before.endpoints, endpoint))
-            undo.push_async_callback(self._settle, before, inside)
-            await self._settle(after, inside)
+            after = await self._with_gateway(after, inside, undo)
+            surplus = [] if gateway.wanted(after.endpoints) else [e for e in after.endpoints if e.is_gateway]
+            after = replace(after, endpoints=tuple(e for e in after.endpoints if e not in surplus))
+            after = await self._settle(before, after, inside, undo)
+            faults.point("connect: settled")
             undo.push_async_callback(self._put_names, before)
             await self._put_names(after)
-            self._update_resolv_conf(before, after)
-            files.add_lines(Path(after.hosts_path), files.endpoint_lines(after.config, endpoint))
+            undo.callback(self.files.follow, after, before)
+            self.files.follow(before, after)
+            faults.point("connect: names")
             self._keep(after)
             undo.pop_all()
-        self.spawn_close(inside)
+            await self._part(surplus, after, inside)
         self._publish_event("connect", endpoint, after)
         return after
+
+    async def _part(self, endpoints: Sequence[Endpoint], after: Sandbox, inside: Namespace) -> list[Exception]:
+        """The end of a live change: endpoints that are no longer the sandbox's go."""
+        problems: list[Exception] = []
+        for endpoint in endpoints:
+            await _each(problems, self.endpoints.leave(endpoint, after))
+            if endpoint.link:
+                await _each(problems, self._s.host.delete_links([endpoint.link]))
+        self.spawn_close(inside)
+        self._s.store.delete(CHANGE, after.id)
+        return problems
 
     async def disconnect(self, sandbox_id: str, network: str, force: bool = False) -> Sandbox:
         """``force`` is Docker's: it only matters for sandboxes that are not there, which the caller knows."""
@@ -335,7 +349,7 @@ class Sandboxes:
 
     async def _disconnect(self, sandbox_id: str, network: str) -> Sandbox:
         net = self._s.catalog.find(network)
-        async with self._lock(sandbox_id):
+        async with self._lock(sandbox_id), AsyncExitStack() as undo:
             before = self._live(sandbox_id)
             endpoint = next((e for e in before.endpoints if e.network_id == net.network.id), None)
             if endpoint is None:
@@ -343,28 +357,44 @@ class Sandboxes:
             if net.network.driver == "host":
                 raise Conflict("cannot disconnect container from host network - container was created in host "
                                "network mode")
-            after = replace(before, endpoints=tuple(e for e in before.endpoints if e is not endpoint))
-            problems: list[Exception] = []
-            await _each(problems, self._leave(endpoint))
-            if endpoint.link:
-                await _each(problems, self._s.host.delete_links([endpoint.link]))
+            self._s.store.put(CHANGE, sandbox_id, before)
+            undo.callback(self._s.store.delete, CHANGE, sandbox_id)
             inside = await self._s.host.call(lambda: namespace.open_at(before.netns))
-            try:
-                await _each(problems, self._settle(after, inside), self._put_names(after))
-            finally:
-                self.spawn_close(inside)
-            self._update_resolv_conf(before, after)
-            files.drop_lines(Path(after.hosts_path), (endpoint.ipv4, endpoint.ipv6))
+            undo.callback(self.spawn_close, inside)
+            after = replace(before, endpoints=tuple(e for e in before.endpoints if e is not endpoint))
+            after = await self._with_gateway(after, inside, undo)
+            gone = [endpoint] if gateway.wanted(after.endpoints) else [
+                endpoint, *(e for e in after.endpoints if e.is_gateway)]
+            after = replace(after, endpoints=tuple(e for e in after.endpoints if e not in gone))
+            after = await self._settle(before, after, inside, undo)
+            faults.point("disconnect: settled")
+            undo.push_async_callback(self._put_names, before)
+            await self._put_names(after)
+            undo.callback(self.files.follow, after, before)
+            self.files.follow(before, after)
             self._keep(after)
+            undo.pop_all()
+            problems = await self._part(gone, after, inside)
+            faults.point("disconnect: left")
         self._publish_event("disconnect", endpoint, after)
         if problems:
             raise SystemFailure("; ".join(str(problem) for problem in problems))
         return after
 
-    async def _settle(self, sandbox: Sandbox, inside: Namespace) -> None:
+    async def _settle(self, before: Sandbox, after: Sandbox, inside: Namespace, undo: AsyncExitStack) -> Sandbox:
         """Routes and published ports follow the endpoint that is the way out now."""
-        await self._s.host.call(lambda: namespace.route(inside, sandbox.endpoints))
-        await self._s.firewall.set_ports(sandbox.id, publish.port_rules(sandbox, self.rules))
+        def back() -> None:
+            namespace.route(inside, before.endpoints)
+
+        was = gateway.choose(before.endpoints, 4) or gateway.choose(before.endpoints, 6)
+        now = gateway.choose(after.endpoints, 4) or gateway.choose(after.endpoints, 6)
+        if was is not now:
+            await self.endpoints.unpublish(was, before)
+            undo.push_async_callback(self.endpoints.publish, was, before)
+        undo.push_async_callback(self._s.host.call, back)
+        await self._s.host.call(lambda: namespace.route(inside, after.endpoints))
+        faults.point("settle: routed")
+        return await self._publish(after, undo)
 
     async def rename(self, sandbox_id: str, name: str) -> None:
         """The names follow; fine when the sandbox is not live."""
@@ -393,59 +423,10 @@ class Sandboxes:
         self._s.store.put(KIND, sandbox.id, sandbox)
         self._all[sandbox.id] = sandbox
 
-    # -- files and names
+    # -- names
 
     def _folder(self, sandbox_id: str) -> Path:
         return self._s.host.run / "sandboxes" / sandbox_id
-
-    def resolver(self, sandbox: Sandbox, host: files.Resolver) -> str:
-        """The text of its resolv.conf."""
-        if sandbox.config.mode != "bridge":
-            kind = "host"
-        elif any(self.named(endpoint.network_id) for endpoint in sandbox.endpoints):
-            kind = "internal"
-        else:
-            kind = "legacy"
-        return files.resolv_conf(kind, host, sandbox.config.dns)
-
-    def _write_files(self, sandbox: Sandbox, folder: Path) -> None:
-        config = sandbox.config
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        gateways = [pool.gateway for pool in self._s.catalog.default_bridge().pools if pool.gateway]
-        if config.mode == "host":
-            hosts = files.host_mode_hosts(config, gateways)
-        else:
-            hosts = files.hosts(config, [e for e in sandbox.endpoints if e.ipv4 or e.ipv6], gateways,
-                                self._link_lines(sandbox))
-        Path(sandbox.hosts_path).write_text(hosts)
-        Path(sandbox.resolv_conf_path).write_text(self.resolver(sandbox, files.host_resolver()))
-        Path(sandbox.hostname_path).write_text((config.hostname or config.id[:12]) + "\n")
-
-    def _update_resolv_conf(self, before: Sandbox, after: Sandbox) -> None:
-        """Follow the networks, unless somebody has edited the file."""
-        host = files.host_resolver()
-        path = Path(after.resolv_conf_path)
-        old, new = self.resolver(before, host), self.resolver(after, host)
-        if old != new and path.read_text(errors="replace") == old:
-            files.rewrite(path, new)
-
-    def _link_lines(self, sandbox: Sandbox) -> list[str]:
-        """``--link`` on the default bridge: lines of the hosts file."""
-        lines = []
-        for endpoint in sandbox.endpoints:
-            if self.named(endpoint.network_id):
-                continue
-            for link in endpoint.config.links:
-                target, _, alias = link.partition(":")
-                found = self._by_ref(target.removeprefix("/"))
-                there = next((e for e in found.endpoints if e.network_id == endpoint.network_id), None) if found \
-                    else None
-                if found is None or there is None:
-                    raise Conflict(f"Cannot link to a non running container: /{target.removeprefix('/')} AS "
-                                   f"/{sandbox.config.name}/{alias or target}")
-                words = dict.fromkeys((alias or target, found.id[:12], found.config.name))
-                lines += [f"{address}\t{' '.join(words)}" for address in (there.ipv4, there.ipv6) if address]
-        return lines
 
     def _by_ref(self, ref: str) -> Sandbox | None:
         for sandbox in self._all.values():
@@ -454,10 +435,18 @@ class Sandboxes:
         return None
 
     async def _put_names(self, sandbox: Sandbox) -> None:
-        if any(self.named(endpoint.network_id) for endpoint in sandbox.endpoints):
-            await self._s.names.put(naming.sandbox_names(sandbox, files.host_resolver(), self.named))
+        if any(self.endpoints.named(endpoint.network_id) for endpoint in sandbox.endpoints):
+            await self._s.names.put(naming.sandbox_names(sandbox, files.host_resolver(), self.endpoints.named))
         elif sandbox.id in self._all:
             await self._s.names.remove(sandbox.id)
+
+    async def set_peers(self, network_id: str, peers: Sequence[Peer]) -> None:
+        """See ``Networks.set_peers``."""
+        key = naming.peers_id(network_id)
+        if peers:
+            await self._s.names.put(naming.peer_names(self._s.catalog.find(network_id).network, peers))
+        elif key in self._s.names.known():
+            await self._s.names.remove(key)
 
     def _publish_event(self, action: str, endpoint: Endpoint, sandbox: Sandbox) -> None:
         try:
@@ -479,13 +468,6 @@ async def _each(problems: list[Exception], *steps: Awaitable[None]) -> None:
 
 def _merged(dns: DnsConfig, defaults: DnsConfig) -> DnsConfig:
     return DnsConfig(dns.servers or defaults.servers, dns.search or defaults.search, dns.options or defaults.options)
-
-
-def random_mac() -> str:
-    """A locally administered unicast address."""
-    value = bytearray(secrets.token_bytes(6))
-    value[0] = (value[0] | 2) & 0xFE
-    return value.hex(":")
 
 
 def host_has_ipv6() -> bool:

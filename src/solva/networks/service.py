@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,19 +15,23 @@ from solva.events.bus import EventBus
 from solva.kernel import links
 from solva.networks import restore, views, wishes
 from solva.networks.catalog import Catalog
+from solva.networks.drivers.base import DriverNetwork, NetworkDriver, NoPlugins, PluginFinder
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
 from solva.networks.host import Host
 from solva.networks.ipam.addresses import IPNetwork
 from solva.networks.ipam.default import DefaultIpam
 from solva.networks.ipam.subnets import DEFAULT_SOURCES, PoolSource, unique_local
-from solva.networks.model import DnsConfig, EndpointConfig, Network, Sandbox, SandboxConfig
+from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Network, Peer, Sandbox, SandboxConfig
+from solva.networks.registry import Registry
 from solva.networks.sandboxes import Names, Sandboxes, Services
 from solva.store.sqlite import Store
 
 Texts: TypeAlias = list[str]            # aliases, for a method named ``list`` hides the built-in in its class
 Prefixes: TypeAlias = list[IPNetwork]
 Filters: TypeAlias = dict[str, list[str]]
+DriverNetworks: TypeAlias = list[DriverNetwork]
+Users: TypeAlias = list[tuple[Sandbox, Endpoint]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,14 @@ class NetworkSettings:
 
 
 class NetworkService:
-    """One an engine, made in the network namespace that is to be the containers' host."""
+    """One an engine, made in the network namespace that is to be the containers' host.
+
+    ``plugins`` finds drivers and address management that are not built in; ``extra``: drivers with collaborators of
+    their own, which the engine's composition knows."""
 
     def __init__(self, store: Store, bus: EventBus, clock: Clock, names: Names, run: Path,
-                 settings: NetworkSettings | None = None) -> None:
+                 settings: NetworkSettings | None = None, plugins: PluginFinder | None = None,
+                 extra: Sequence[Callable[[Host], NetworkDriver]] = ()) -> None:
         settings = settings or NetworkSettings()
         self._run = run
         self._bip = settings.bip
@@ -55,17 +63,19 @@ class NetworkService:
         seed = _machine_id() + self._host.instance
         sources: Sequence[PoolSource] = (*(settings.pools or DEFAULT_SOURCES), unique_local(seed))
         ipam = DefaultIpam(sources, self._routed)
+        registry = Registry(self._host, ipam, plugins or NoPlugins(), [make(self._host) for make in extra])
         self._firewall = Firewall(self._host)
         self._forwarding = Forwarding(run / "forwarding.json")
-        self._catalog = Catalog(self._host, store, bus, clock, ipam, self._firewall, self._forwarding)
-        self._services = Services(self._host, store, bus, names, self._catalog, ipam, self._firewall, settings.dns)
+        self._catalog = Catalog(self._host, store, bus, clock, registry, self._firewall, self._forwarding)
+        self._services = Services(self._host, store, bus, names, self._catalog, self._firewall, settings.dns)
         self._sandboxes = Sandboxes(self._services)
 
     async def start(self) -> None:
         """Predefined networks; the kernel made equal to the store; live sandboxes kept, with rules, ports and names
         (``restore.py``)."""
         await self._firewall.guard(*self._forwarding.guarded)
-        self._catalog.load()
+        await self._catalog.load()
+        await self._catalog.registry.start(self)
         await restore.load(self._services, self._sandboxes)
         restore.sweep(self._services, self._sandboxes)
         await restore.repair(self._services, self._sandboxes)
@@ -76,6 +86,7 @@ class NetworkService:
 
     async def stop(self) -> None:
         """The engine ends; sandboxes, rules and published ports stay."""
+        await self._catalog.registry.stop()
         await self._sandboxes.settle()
         await self._sandboxes.stock.close()
         self._sandboxes.ports.close()
@@ -152,9 +163,27 @@ class NetworkService:
     def sandbox(self, sandbox_id: str) -> Sandbox | None:
         return self._sandboxes.get(sandbox_id)
 
-    def _routed(self) -> Prefixes:
-        return [ipaddress.ip_network(destination) for destination, _ in links.list_routes(self._host.netlink)
-                if not destination.endswith("/0")]
+    # -- what drivers ask (``drivers.base.Networks``)
+
+    def networks(self, driver: str) -> DriverNetworks:
+        return [net for net in self._catalog.all() if net.network.driver == driver and not net.network.config_only]
+
+    def endpoints(self, network_id: str) -> Users:
+        return self._sandboxes.users(network_id)
+
+    async def adopt_network(self, record: Network) -> None:
+        await self._catalog.adopt(record)
+
+    async def drop_network(self, network_id: str) -> None:
+        await self._catalog.drop(network_id)
+        await self._sandboxes.set_peers(network_id, ())
+
+    async def set_peers(self, network_id: str, peers: Sequence[Peer]) -> None:
+        await self._sandboxes.set_peers(network_id, peers)
+
+    async def _routed(self) -> Prefixes:
+        found = await self._host.call(lambda: links.list_routes(self._host.netlink))
+        return [ipaddress.ip_network(destination) for destination, _ in found if not destination.endswith("/0")]
 
 
 def _machine_id() -> str:

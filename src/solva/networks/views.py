@@ -58,7 +58,7 @@ def _pools(record: Network) -> list[dict[str, Any]] | None:
 
 def _user(sandbox: Sandbox, endpoint: Endpoint) -> dict[str, str]:
     return {
-        "Name": sandbox.config.name,
+        "Name": f"gateway_{sandbox.id[:12]}" if endpoint.is_gateway else sandbox.config.name,
         "EndpointID": endpoint.id,
         "MacAddress": endpoint.mac,
         "IPv4Address": f"{endpoint.ipv4}/{endpoint.prefix4}" if endpoint.ipv4 else "",

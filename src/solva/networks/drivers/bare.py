@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from solva.networks.drivers.base import DriverNetwork, Interface
+from solva.networks.drivers.base import DriverNetwork, Interface, Traits
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.model import Endpoint, Network
+from solva.networks.model import Endpoint, Network, Sandbox
 from solva.networks.namespace import Namespace
 
 
@@ -15,11 +16,7 @@ class BareDriver:
     """See ``NetworkDriver``; a subclass gives the name."""
 
     name: ClassVar[str]
-    scope: ClassVar[str] = "local"
-    single: ClassVar[bool] = True
-    addresses: ClassVar[bool] = False
-    gateway: ClassVar[bool] = False
-    publishes: ClassVar[bool] = False
+    traits = Traits(single=True, addresses=False, names=False)
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -28,7 +25,7 @@ class BareDriver:
         return DriverNetwork(network)
 
     def conflict(self, net: DriverNetwork, other: DriverNetwork) -> str:
-        return f'only one instance of "{self.name}" network is allowed'
+        return ""
 
     async def create_network(self, net: DriverNetwork) -> None:
         return
@@ -36,14 +33,17 @@ class BareDriver:
     async def delete_network(self, net: DriverNetwork) -> None:
         return
 
-    async def join(self, net: DriverNetwork, endpoint: Endpoint, inside: Namespace) -> Interface:
+    async def join(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox, inside: Namespace) -> Interface:
         return Interface()
 
-    async def leave(self, net: DriverNetwork, endpoint: Endpoint) -> None:
+    async def leave(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
         return
 
-    async def restore(self, net: DriverNetwork, endpoint: Endpoint) -> bool:
+    async def restore(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> bool:
         return True
+
+    def links(self, net: DriverNetwork) -> Sequence[str]:
+        return ()
 
     def rules(self, net: DriverNetwork) -> BridgeRules | None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,11 +12,11 @@ from solva.errors import InvalidParameter, SystemFailure
 from solva.kernel import links, netlink, sysctl
 from solva.kernel.netlink import NetlinkError
 from solva.networks.drivers import options as parse
-from solva.networks.drivers.base import DriverNetwork, Interface
+from solva.networks.drivers.base import DriverNetwork, Interface, Traits
 from solva.networks.firewall import ruleset
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.model import Endpoint, Network
+from solva.networks.model import Endpoint, Network, Sandbox
 from solva.networks.namespace import Namespace
 
 _BRIDGE = "com.docker.network.bridge."
@@ -47,11 +48,7 @@ class BridgeDriver:
     """See ``NetworkDriver``."""
 
     name: ClassVar[str] = "bridge"
-    scope: ClassVar[str] = "local"
-    single: ClassVar[bool] = False
-    addresses: ClassVar[bool] = True
-    gateway: ClassVar[bool] = True
-    publishes: ClassVar[bool] = True
+    traits = Traits(gateway=True, publishes=True)
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -87,6 +84,8 @@ class BridgeDriver:
             trusted=tuple(filter(None, trusted.split(":")))))
 
     def conflict(self, net: DriverNetwork, other: DriverNetwork) -> str:
+        if not isinstance(other.options, BridgeOptions):
+            return ""
         mine, theirs = net.options.interface, other.options.interface
         if mine != theirs:
             return ""
@@ -151,7 +150,7 @@ class BridgeDriver:
         if link is not None and link.alias == self._host.alias:
             await self._host.delete_links([name])
 
-    async def join(self, net: DriverNetwork, endpoint: Endpoint, inside: Namespace) -> Interface:
+    async def join(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox, inside: Namespace) -> Interface:
         options: BridgeOptions = net.options
         name = self._host.veth_name(endpoint.id)
 
@@ -169,7 +168,7 @@ class BridgeDriver:
                 raise
 
         await self._host.call(body)
-        return Interface(name, self._gateway(net, 4), self._gateway(net, 6))
+        return Interface(name, gateway4=self._gateway(net, 4), gateway6=self._gateway(net, 6))
 
     def _gateway(self, net: DriverNetwork, version: int) -> str:
         pool = net.network.pool(version)
@@ -177,14 +176,14 @@ class BridgeDriver:
             return ""
         return pool.gateway
 
-    async def leave(self, net: DriverNetwork, endpoint: Endpoint) -> None:
+    async def leave(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
         try:
             await self._host.call(lambda: self._host.netlink.execute([links.block_port(endpoint.link)]))
         except SystemFailure as error:
             if not (isinstance(error.__cause__, NetlinkError) and netlink.gone(error.__cause__)):
                 raise
 
-    async def restore(self, net: DriverNetwork, endpoint: Endpoint) -> bool:
+    async def restore(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> bool:
         def body() -> bool:
             kernel = self._host.netlink
             link, bridge = links.get_link(kernel, endpoint.link), links.get_link(kernel, net.options.interface)
@@ -196,6 +195,9 @@ class BridgeDriver:
             return True
 
         return await self._host.call(body)
+
+    def links(self, net: DriverNetwork) -> Sequence[str]:
+        return (net.options.interface,)
 
     def rules(self, net: DriverNetwork) -> BridgeRules | None:
         options: BridgeOptions = net.options

@@ -2,36 +2,38 @@
 
 Nothing is stored here: a network's record holds its subnets, a sandbox's its addresses, and both are told again to a
 new engine (``restore``, ``adopt``).
+The caller sees to it that only one network is allocated at a time; nothing else here waits.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from solva.api.types.network import IpamPool
 from solva.errors import InvalidParameter, SystemFailure
 from solva.networks.ipam import subnets
 from solva.networks.ipam.addresses import Addresses, IPNetwork
+from solva.networks.ipam.base import PoolRequest
 from solva.networks.model import Network, Pool
 
 
 class DefaultIpam:
     """``routed`` gives the prefixes that the host has routes to now: no pool is put over them unasked."""
 
-    def __init__(self, sources: Sequence[subnets.PoolSource], routed: Callable[[], list[IPNetwork]]) -> None:
+    def __init__(self, sources: Sequence[subnets.PoolSource], routed: Callable[[], Awaitable[list[IPNetwork]]]) -> None:
         self._sources = tuple(sources)
         self._routed = routed
         self._pools: dict[str, list[Addresses]] = {}
         self._subnets: dict[str, list[IPNetwork]] = {}
 
-    def allocate(self, network_id: str, config: Sequence[IpamPool], *, ipv4: bool, ipv6: bool,
-                 gateway: bool) -> tuple[Pool, ...]:
-        """Subnets for a new network: those of ``config``, and one of the default pools for a family without.
+    name = "default"
 
-        ``gateway``: the driver wants one although the user named none. All of it or nothing.
-        """
+    async def allocate(self, request: PoolRequest) -> tuple[Pool, ...]:
+        """The request's subnets, and one of the default pools for a family without."""
+        config, ipv4, ipv6, gateway = request.config, request.ipv4, request.ipv6, request.gateway
         subnets.check(config)
+        routed = await self._routed()
         wanted = [pool for pool in config if ipv6 or ":" not in pool.subnet]
         wanted = [pool for pool in wanted if ipv4 or ":" in pool.subnet]
         mine: list[IPNetwork] = []
@@ -44,18 +46,17 @@ class DefaultIpam:
         for version, enabled in ((4, ipv4), (6, ipv6)):
             if not enabled or any(subnet.version == version for subnet in mine):
                 continue
-            found = subnets.choose(self._sources, version, [*self._taken(), *mine, *self._routed()])
+            found = subnets.choose(self._sources, version, [*self._taken(), *mine, *routed])
             if found is None:
                 raise InvalidParameter(subnets.EXHAUSTED)
             mine.append(found)
             addresses = Addresses(found)
             made.append((Pool(str(found), (addresses.first() or "") if gateway else ""), addresses))
-        self._pools[network_id] = [addresses for _, addresses in made]
-        self._subnets[network_id] = mine
+        self._pools[request.network_id] = [addresses for _, addresses in made]
+        self._subnets[request.network_id] = mine
         return tuple(pool for pool, _ in made)
 
-    def restore(self, network: Network) -> None:
-        """Learn a network of the store."""
+    async def restore(self, network: Network) -> None:
         self._pools[network.id] = []
         self._subnets[network.id] = []
         for pool in network.pools:
@@ -67,13 +68,14 @@ class DefaultIpam:
             self._pools[network.id].append(addresses)
             self._subnets[network.id].append(subnet)
 
-    def forget(self, network_id: str) -> None:
-        """The network is gone; fine when it was not known."""
-        self._pools.pop(network_id, None)
-        self._subnets.pop(network_id, None)
+    async def forget(self, network: Network) -> None:
+        self._pools.pop(network.id, None)
+        self._subnets.pop(network.id, None)
 
-    def take(self, network: Network, version: int, address: str = "") -> tuple[str, int]:
-        """An address for an endpoint and its prefix length: the one named, or the next; ("", 0) without such a pool."""
+    async def adopt(self, network: Network, version: int, address: str) -> None:
+        await self.take(network, version, address)
+
+    async def take(self, network: Network, version: int, address: str = "", *, mac: str = "") -> tuple[str, int]:
         mine = [(pool, addresses) for pool, addresses in zip(network.pools, self._pools[network.id], strict=True)
                 if (":" in pool.subnet) == (version == 6)]
         if not mine:
@@ -92,9 +94,8 @@ class DefaultIpam:
         raise SystemFailure(f"no available IPv{version} addresses on this network's address pools: "
                             f"{network.name} ({network.id})")
 
-    def release(self, network_id: str, address: str) -> None:
-        """Fine when address or network are gone."""
-        for addresses in self._pools.get(network_id, []):
+    async def release(self, network: Network, address: str) -> None:
+        for addresses in self._pools.get(network.id, []):
             if address and address in addresses:
                 addresses.release(address)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from solva.errors import InvalidParameter, SystemFailure
 from solva.kernel import sysctl
-from solva.networks.model import PortMapping
+from solva.networks.model import PortMapping, PublishedPort
 from solva.networks.portmap import owner
 
 PROTOCOLS = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
@@ -79,10 +79,17 @@ class Ports:
             self._held.setdefault(sandbox_id, []).append(held)
         return problems
 
-    def release(self, sandbox_id: str) -> None:
-        """Fine when there is nothing."""
-        for held in self._held.pop(sandbox_id, []):
-            held.socket.close()
+    def release(self, sandbox_id: str, ports: Iterable[PublishedPort] | None = None) -> None:
+        """All of a sandbox, or these of it. Fine when there is nothing."""
+        rows = self._held.pop(sandbox_id, [])
+        gone = None if ports is None else {(port.proto, port.host_ip, port.host_port) for port in ports}
+        kept = [] if gone is None else [held for held in rows
+                                        if (held.proto, held.host_ip, held.host_port) not in gone]
+        for held in rows:
+            if held not in kept:
+                held.socket.close()
+        if kept:
+            self._held[sandbox_id] = kept
 
     def close(self) -> None:
         """Let go of all sockets; the rules stay."""

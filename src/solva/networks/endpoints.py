@@ -1,0 +1,128 @@
+"""One endpoint: joined to a sandbox through its network's driver and address management, and taken away again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from solva import ids
+from solva.errors import NotFound
+from solva.networks import faults, namespace, wishes
+from solva.networks import names as naming
+from solva.networks.catalog import Catalog
+from solva.networks.drivers.base import DriverNetwork, Interface, PublishesPorts
+from solva.networks.drivers.bridge import PREFIX
+from solva.networks.firewall.ruleset import BridgeRules
+from solva.networks.host import Host
+from solva.networks.model import Endpoint, EndpointConfig, Sandbox
+from solva.networks.namespace import Namespace
+
+
+class Endpoints:
+    """``discard``: removes links behind the answer."""
+
+    def __init__(self, host: Host, catalog: Catalog, discard: Callable[[list[str]], None]) -> None:
+        self._host = host
+        self._catalog = catalog
+        self._discard = discard
+
+    # -- what a network offers
+
+    def rules(self, network_id: str) -> BridgeRules | None:
+        """The firewall's part of a network whose ports the engine publishes."""
+        try:
+            net = self._catalog.find(network_id)
+        except NotFound:
+            return None
+        return self._catalog.rules(net) if self._catalog.driver(net.network.driver).traits.publishes else None
+
+    def named(self, network_id: str) -> bool:
+        """Whether a network has a name service."""
+        try:
+            network = self._catalog.find(network_id).network
+        except NotFound:
+            return False
+        return not network.predefined and self._catalog.driver(network.driver).traits.names
+
+    # -- joined and left
+
+    async def join(self, sandbox: Sandbox, net: DriverNetwork, wanted: EndpointConfig, inside: Namespace,
+                   undo: AsyncExitStack, *, is_gateway: bool = False) -> Endpoint:
+        """All of it, with ways back in ``undo``, or nothing."""
+        record = net.network
+        ipam = self._catalog.registry.ipam(record)
+        endpoint = Endpoint(
+            id=ids.new_id(), network_id=record.id, network_name=record.name, config=wanted,
+            ifname=wishes.interface_name(wanted, sandbox.endpoints, record.options.get(PREFIX) or "eth"),
+            mac=wanted.mac or random_mac(), is_gateway=is_gateway,
+            dns_names=naming.dns_names(sandbox.config, wanted) if self.named(record.id) and not is_gateway else ())
+        ipv4, prefix4 = await ipam.take(record, 4, wanted.ipv4, mac=endpoint.mac)
+        undo.push_async_callback(ipam.release, record, ipv4)
+        ipv6, prefix6 = await ipam.take(record, 6, wanted.ipv6, mac=endpoint.mac)
+        undo.push_async_callback(ipam.release, record, ipv6)
+        endpoint = replace(endpoint, ipv4=ipv4, prefix4=prefix4, ipv6=ipv6, prefix6=prefix6)
+        faults.point("join: address")
+        endpoint = await self.rejoin(sandbox, net, endpoint, inside, undo)
+        faults.point("join: configured")
+        return endpoint
+
+    async def rejoin(self, sandbox: Sandbox, net: DriverNetwork, endpoint: Endpoint, inside: Namespace,
+                     undo: AsyncExitStack) -> Endpoint:
+        """The kernel's part, for an endpoint that has its addresses."""
+        driver = self._catalog.driver(net.network.driver)
+        interface = await driver.join(net, endpoint, sandbox, inside)
+        endpoint = made(endpoint, interface)
+        if interface.link:
+            undo.callback(self._discard, [interface.link])
+        undo.push_async_callback(driver.leave, net, endpoint, sandbox)
+        faults.point("join: link")
+        if not endpoint.configured:
+            await self._host.call(lambda: namespace.configure(inside, endpoint))
+        return endpoint
+
+    async def leave(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
+        """The driver's part at once; the addresses are free even if it fails."""
+        net = self._catalog.find(endpoint.network_id)
+        try:
+            await self._catalog.driver(net.network.driver).leave(net, endpoint, sandbox)
+        finally:
+            ipam = self._catalog.registry.ipam(net.network)
+            for address in (endpoint.ipv4, endpoint.ipv6):
+                await ipam.release(net.network, address)
+
+    # -- ports that a driver publishes itself
+
+    async def publish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> None:
+        """Nothing where the engine does it, or there is nothing to publish."""
+        if endpoint is not None and sandbox.config.ports:
+            net = self._catalog.find(endpoint.network_id)
+            driver = self._catalog.driver(net.network.driver)
+            if isinstance(driver, PublishesPorts):
+                await driver.publish(net, endpoint, sandbox, sandbox.config.ports)
+
+    async def unpublish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> None:
+        if endpoint is not None and sandbox.config.ports:
+            net = self._catalog.find(endpoint.network_id)
+            driver = self._catalog.driver(net.network.driver)
+            if isinstance(driver, PublishesPorts):
+                await driver.unpublish(net, endpoint, sandbox)
+
+
+def made(endpoint: Endpoint, interface: Interface) -> Endpoint:
+    """The endpoint with what the driver has decided."""
+    ipv4, prefix4 = (interface.ipv4, interface.prefix4) if interface.ipv4 else (endpoint.ipv4, endpoint.prefix4)
+    ipv6, prefix6 = (interface.ipv6, interface.prefix6) if interface.ipv6 else (endpoint.ipv6, endpoint.prefix6)
+    return replace(
+        endpoint, link=interface.link, ifname=interface.ifname or endpoint.ifname, mac=interface.mac or endpoint.mac,
+        ipv4=ipv4, prefix4=prefix4, ipv6=ipv6, prefix6=prefix6, gateway4=interface.gateway4,
+        gateway6=interface.gateway6, device_route=interface.device_route, routes=interface.routes,
+        configured=interface.configured, needs_gateway=interface.needs_gateway, data=dict(interface.data))
+
+
+def random_mac() -> str:
+    """A locally administered unicast address."""
+    value = bytearray(secrets.token_bytes(6))
+    value[0] = (value[0] | 2) & 0xFE
+    return value.hex(":")
