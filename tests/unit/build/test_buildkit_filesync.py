@@ -127,7 +127,8 @@ _packets = st.builds(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_packets, max_size=12))
-def test_a_lying_client_gets_an_error_or_its_files(tmp_path_factory: pytest.TempPathFactory, packets: list[Any]) -> None:
+def test_a_lying_client_gets_an_error_or_its_files(tmp_path_factory: pytest.TempPathFactory,
+                                                   packets: list[Any]) -> None:
     outer = tmp_path_factory.mktemp("lies")
     target = outer / "in"
     target.mkdir()
