@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from solva.build.buildkit import filesync
-from solva.build.buildkit import wire_pb2 as wire
-from solva.build.buildkit.filesync import DATA, FIN, REQUEST, STAT, go_mode, permissions
+from solva.buildkit import wire_pb2 as wire
+from solva.buildkit.fsutil import DATA, FIN, REQUEST, STAT, go_mode, permissions
 from solva.errors import SolvaError
 
 DIR, LINK = 1 << 31, 1 << 27

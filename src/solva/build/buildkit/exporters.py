@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from solva.build.buildkit import filesync
-from solva.build.buildkit import wire_pb2 as wire
-from solva.build.buildkit.filesync import DATA, FIN, REQUEST, STAT
+from solva.buildkit import fsutil
+from solva.buildkit import wire_pb2 as wire
+from solva.buildkit.fsutil import CHUNK, FILE_SEND
 from solva.errors import InvalidParameter, NotImplementedHere
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from solva.build.buildkit.status import Journal
     from solva.build.collaborators import Snapshots
 
-FILE_SEND = "/moby.filesync.v1.FileSend/DiffCopy"
-CHUNK = 1 << 15
 IMAGE_TYPES = ("moby", "image")
 ARCHIVES = ("docker", "oci")
 
@@ -132,26 +130,10 @@ async def send_file(session: Session, index: int, data: AsyncIterator[bytes]) ->
 
 async def send_directory(session: Session, index: int, root: Path, vertex: Any) -> None:
     """The files under ``root`` for the client's exporter number ``index``."""
-    entries = list(_walk(os.fspath(root), ""))
-    sent = 0
     async with _open(session, wire.Packet, index) as stream:
         await stream.send_request()
-        for _, entry in entries:
-            await stream.send_message(wire.Packet(type=STAT, stat=entry))
-        await stream.send_message(wire.Packet(type=STAT))
-        async for packet in stream:
-            if packet.type == FIN:
-                await stream.send_message(wire.Packet(type=FIN), end=True)
-                break
-            if packet.type != REQUEST:
-                raise InvalidParameter("the client could not take the files: "
-                                       + packet.data.decode(errors="replace"))
-            with open(entries[packet.id][0], "rb") as file:
-                while block := file.read(CHUNK):
-                    await stream.send_message(wire.Packet(type=DATA, id=packet.id, data=block))
-                    sent += len(block)
-            await stream.send_message(wire.Packet(type=DATA, id=packet.id))
-            vertex.transfer("copying files", sent)
+        await fsutil.send(stream, _walk(os.fspath(root), ""),
+                          lambda sent: vertex.transfer("copying files", sent))
 
 
 def _walk(root: str, below: str) -> Iterator[tuple[str, Any]]:
@@ -159,7 +141,7 @@ def _walk(root: str, below: str) -> Iterator[tuple[str, Any]]:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         path = below + entry.name
-        yield entry.path, filesync.packed(entry.path, path)
+        yield entry.path, fsutil.packed(entry.path, path)
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(root, path + "/")
 

@@ -1,8 +1,4 @@
-"""Directories over a session, in both directions (fsutil's protocol): the sender lists what there is, the receiver
-asks for the files it lacks by their number in that list, both say they have finished.
-
-Modes are Go's ``os.FileMode``. https://github.com/tonistiigi/fsutil (types/wire.proto, types/stat.proto)
-"""
+"""Directories that a client sends over its session: the receiving side of ``buildkit/fsutil.py``."""
 
 from __future__ import annotations
 
@@ -17,24 +13,27 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from multidict import MultiDict
 
 from solva.build import rootpath
-from solva.build.buildkit import wire_pb2 as wire
+from solva.buildkit import wire_pb2 as wire
+from solva.buildkit.fsutil import (
+    CHAR,
+    DATA,
+    DEVICE,
+    DIFF_COPY,
+    DIR,
+    ERROR,
+    FIN,
+    LINK,
+    PIPE,
+    REQUEST,
+    SOCKET,
+    STAT,
+    permissions,
+)
 from solva.errors import InvalidParameter, SystemFailure
 from solva.kernel import files
 
 if TYPE_CHECKING:
     from solva.build.buildkit.sessions import Session
-
-STAT, REQUEST, DATA, FIN, ERROR = range(5)
-DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
-_DIR, _LINK, _DEVICE, _PIPE, _SOCKET = 1 << 31, 1 << 27, 1 << 26, 1 << 25, 1 << 24
-_SETUID, _SETGID, _CHAR, _STICKY = 1 << 23, 1 << 22, 1 << 21, 1 << 20
-_BITS = ((_SETUID, stat.S_ISUID), (_SETGID, stat.S_ISGID), (_STICKY, stat.S_ISVTX))
-
-
-def permissions(mode: int) -> int:
-    """The permission bits of a Go mode as chmod takes them."""
-    return mode & 0o777 | sum(unix for go, unix in _BITS if mode & go)
-
 
 def _header(metadata: MultiDict[str], key: str, values: Sequence[str]) -> None:
     """Values that are not plain ASCII are escaped, and a second header says so."""
@@ -113,18 +112,18 @@ class _Receiver:
         path = self._place(entry.path)
         self._seen.add(path)
         mode = entry.mode
-        if mode & _DIR:
+        if mode & DIR:
             if not (os.path.isdir(path) and not os.path.islink(path)):
                 _clear(path)
                 os.mkdir(path, 0o700)
             self._folders.append((path, entry))
-        elif mode & _LINK:
+        elif mode & LINK:
             _clear(path)
             os.symlink(entry.linkname, path)
         elif entry.linkname:
             self._links.append((path, entry.linkname))
-        elif mode & (_DEVICE | _PIPE | _SOCKET | _CHAR):
-            if mode & _PIPE:
+        elif mode & (DEVICE | PIPE | SOCKET | CHAR):
+            if mode & PIPE:
                 _clear(path)
                 os.mkfifo(path, permissions(mode))
         elif not _same(path, entry):
@@ -202,23 +201,3 @@ def _remove_unlisted(folder: str, listed: set[str]) -> None:
             _clear(entry.path)
         elif entry.is_dir(follow_symlinks=False):
             _remove_unlisted(entry.path, listed)
-
-
-def go_mode(mode: int) -> int:
-    """A stat mode as Go's ``os.FileMode``."""
-    found = mode & 0o777 | sum(go for go, unix in _BITS if mode & unix)
-    for test, bits in ((stat.S_ISDIR, _DIR), (stat.S_ISLNK, _LINK), (stat.S_ISFIFO, _PIPE), (stat.S_ISSOCK, _SOCKET),
-                       (stat.S_ISBLK, _DEVICE), (stat.S_ISCHR, _DEVICE | _CHAR)):
-        if test(mode):
-            found |= bits
-    return found
-
-
-def packed(path: str, name: str) -> Any:
-    """The file at ``path`` as the protocol's Stat, called ``name``."""
-    info = os.lstat(path)
-    found = wire.Stat(path=name, mode=go_mode(info.st_mode), uid=info.st_uid, gid=info.st_gid,
-                      size=info.st_size if stat.S_ISREG(info.st_mode) else 0, mod_time=info.st_mtime_ns)
-    if stat.S_ISLNK(info.st_mode):
-        found.linkname = os.readlink(path)
-    return found

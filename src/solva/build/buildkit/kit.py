@@ -11,7 +11,7 @@ from solva.build.buildkit.exporters import Exporters, Store
 from solva.build.buildkit.services import Control, Gateway
 from solva.build.buildkit.sessions import Sessions
 from solva.build.buildkit.solver import Solver
-from solva.build.buildkit.transport import serve
+from solva.buildkit.transport import serve
 
 if TYPE_CHECKING:
     from solva.api.streams import RawStream

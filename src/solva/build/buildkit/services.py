@@ -17,9 +17,9 @@ from grpclib.const import Status as Code
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from solva.build import rootpath
-from solva.build.buildkit import filesync
-from solva.build.buildkit import wire_pb2 as wire
 from solva.build.failures import StepFailed, lines_of
+from solva.buildkit import fsutil
+from solva.buildkit import wire_pb2 as wire
 from solva.errors import NotFound, NotImplementedHere, SolvaError
 
 if TYPE_CHECKING:
@@ -225,12 +225,12 @@ class Gateway:
         async with self._solver.mounted(request.ref) as root:
             folder = _existing(root, request.dir_path)
             names = fnmatch.filter(sorted(os.listdir(folder)), request.include_pattern or "*")
-            return wire.ReadDirResponse(entries=[filesync.packed(os.path.join(folder, name), name) for name in names])
+            return wire.ReadDirResponse(entries=[fsutil.packed(os.path.join(folder, name), name) for name in names])
 
     async def _stat_file(self, request: Any, metadata: Any) -> Any:
         async with self._solver.mounted(request.ref) as root:
             path = _existing(root, request.path)
-            return wire.StatFileResponse(stat=filesync.packed(path, os.path.basename(path)))
+            return wire.StatFileResponse(stat=fsutil.packed(path, os.path.basename(path)))
 
     async def _inputs(self, request: Any, metadata: Any) -> Any:
         return wire.InputsResponse()

@@ -15,8 +15,8 @@ from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
-from solva.build.buildkit import wire_pb2 as wire
-from solva.build.buildkit.transport import SessionChannel
+from solva.buildkit import wire_pb2 as wire
+from solva.buildkit.transport import SessionChannel
 from solva.errors import InvalidParameter, SystemFailure
 
 if TYPE_CHECKING:

@@ -184,7 +184,7 @@ class Solver:
 
     async def upload(self, session: Session, url: str, target: Path) -> None:
         """A context that the client sends as one archive (``docker build -``)."""
-        from solva.build.buildkit import wire_pb2 as wire
+        from solva.buildkit import wire_pb2 as wire
 
         async def body() -> AsyncIterator[bytes]:
             path = "/" + url.removeprefix(_UPLOAD)

@@ -11,8 +11,8 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from solva.build.buildkit import wire_pb2 as wire
 from solva.build.dockerfile.ast import Node
+from solva.buildkit import wire_pb2 as wire
 
 STDOUT = 1
 _WITH_VERTEX = ("FROM", "RUN", "COPY", "ADD", "WORKDIR")     # the others only change the image's configuration

@@ -16,7 +16,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 
-from solva.build.buildkit import wire_pb2 as wire
+from solva.buildkit import wire_pb2 as wire
 
 if TYPE_CHECKING:
     from solva.api.streams import RawStream
