@@ -35,6 +35,9 @@ class Networks:
             raise NotFound(f"network {ref} not found")
         return SimpleNamespace(name=ref, id=ref)
 
+    async def obstacles(self, networks: Any, ports: Any) -> list[str]:
+        return []
+
     def validate(self, endpoint: Any) -> None: ...
 
     async def attach(self, config: Any) -> Sandbox:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from solva.networks.model import EndpointConfig, Network, Sandbox, SandboxConfig
+from solva.networks.model import EndpointConfig, Network, PortMapping, Sandbox, SandboxConfig
 
 
 class ImageRecord(Protocol):
@@ -58,6 +59,7 @@ class Networks(Protocol):
 
     def get(self, ref: str) -> Network: ...
     def validate(self, endpoint: EndpointConfig) -> None: ...
+    async def obstacles(self, networks: list[str], ports: Sequence[PortMapping]) -> list[str]: ...
     async def attach(self, config: SandboxConfig) -> Sandbox: ...
     async def detach(self, sandbox_id: str) -> None: ...
     async def connect(self, sandbox_id: str, endpoint: EndpointConfig) -> Sandbox: ...

@@ -53,6 +53,7 @@ async def create(core: Core, name: str, body: ContainerCreate, platform: str = "
         core.registry.add(container)
         undo.pop_all()
     core.event(container, "create")
+    warnings += await core.networks.obstacles(list(container.endpoints), networking.port_mappings(container))
     return container_id, warnings
 
 

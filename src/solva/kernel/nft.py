@@ -10,6 +10,7 @@ import ctypes
 import threading
 
 _LIBRARY = "libnftables.so.1"
+STATELESS, HANDLES, JSON = 4, 8, 16
 
 
 class NftError(OSError):
@@ -22,9 +23,10 @@ class NftError(OSError):
 
 
 class Nft:
-    """A libnftables context. Safe to use from several threads, one transaction at a time."""
+    """A libnftables context. Safe to use from several threads, one transaction at a time. ``output``: how ``list``
+    prints, a sum of the constants above."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: int = 0) -> None:
         try:
             self._library = ctypes.CDLL(_LIBRARY)
         except OSError as error:
@@ -35,6 +37,8 @@ class Nft:
         self._context = ctypes.c_void_p(self._library.nft_ctx_new(0))
         if not self._context:
             raise NftError("no context: out of memory, or the kernel has no nf_tables", "")
+        if output:
+            self._library.nft_ctx_output_set_flags(self._context, ctypes.c_uint(output))
         self._library.nft_ctx_buffer_error(self._context)
         self._library.nft_ctx_buffer_output(self._context)
         self._lock = threading.Lock()

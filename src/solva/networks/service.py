@@ -18,11 +18,13 @@ from solva.networks.catalog import Catalog
 from solva.networks.drivers.base import DriverNetwork, NetworkDriver, NoPlugins, PluginFinder
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
+from solva.networks.firewall.watch import RuleWatch
 from solva.networks.host import Host
 from solva.networks.ipam.addresses import IPNetwork
 from solva.networks.ipam.default import DefaultIpam
 from solva.networks.ipam.subnets import DEFAULT_SOURCES, PoolSource, unique_local
-from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Network, Peer, Sandbox, SandboxConfig
+from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Network, Peer, PortMapping, Sandbox, SandboxConfig
+from solva.networks.obstacles import Obstacles
 from solva.networks.registry import Registry
 from solva.networks.sandboxes import Names, Sandboxes, Services
 from solva.store.sqlite import Store
@@ -69,6 +71,9 @@ class NetworkService:
         self._catalog = Catalog(self._host, store, bus, clock, registry, self._firewall, self._forwarding)
         self._services = Services(self._host, store, bus, names, self._catalog, self._firewall, settings.dns)
         self._sandboxes = Sandboxes(self._services)
+        self._bus = bus
+        self.watch = RuleWatch(self._host, self._firewall.restore, self._rules_restored)
+        self._obstacles = Obstacles(self._host, self._catalog, self.watch, bus)
 
     async def start(self) -> None:
         """Predefined networks; the kernel made equal to the store; live sandboxes kept, with rules, ports and names
@@ -83,9 +88,11 @@ class NetworkService:
         restore.ports(self._sandboxes)
         await restore.names(self._services, self._sandboxes)
         self._sandboxes.stock.fill()
+        self.watch.start()
 
     async def stop(self) -> None:
         """The engine ends; sandboxes, rules and published ports stay."""
+        await self.watch.close()
         await self._catalog.registry.stop()
         await self._sandboxes.settle()
         await self._sandboxes.stock.close()
@@ -145,7 +152,19 @@ class NetworkService:
         """All of it or nothing. Errors come without "failed to set up container networking: "."""
         if len(config.id) < 12:
             raise InvalidParameter(f"sandbox id {config.id!r} is too short")
-        return await self._sandboxes.attach(config)
+        sandbox = await self._sandboxes.attach(config)
+        if sandbox.config.mode == "bridge":
+            self._sandboxes.spawn(self._obstacles.report(sandbox, {"container": sandbox.id}))
+        return sandbox
+
+    async def obstacles(self, networks: Texts, ports: Sequence[PortMapping]) -> Texts:
+        """What other firewalls on this machine would stop of a container's traffic, a sentence each."""
+        return await self._obstacles.find(networks, ports)
+
+    def _rules_restored(self, who: str, seconds: float) -> None:
+        table = f"inet {self._host.table}"
+        self._bus.publish("network", "rules-restored", table, {
+            "name": table, "by": who, "took_ms": f"{seconds * 1000:.1f}"})
 
     async def detach(self, sandbox_id: str) -> None:
         """Addresses, ports, rules and names are free when this returns; the kernel's slow work follows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from solva.errors import SystemFailure
 from solva.kernel.nft import Nft
 from solva.networks.firewall import ruleset, table
 from solva.networks.firewall.ruleset import BridgeRules, PortRule
@@ -28,6 +29,11 @@ class Firewall:
         async with self._lock:
             self._networks, self._ports = dict(networks), dict(ports)
             self._current = self._wanted()
+            await self._commit(table.rebuild(self._current))
+
+    async def restore(self) -> None:
+        """Put the table back as it was last committed: somebody has removed or changed it."""
+        async with self._lock:
             await self._commit(table.rebuild(self._current))
 
     async def set_network(self, network_id: str, rules: BridgeRules | None) -> None:
@@ -88,7 +94,11 @@ class Firewall:
         wanted = self._wanted()
         text = table.difference(self._current, wanted)
         if text:
-            await self._commit(text)
+            try:
+                await self._commit(text)
+            except SystemFailure:
+                # The table may have been taken away this moment; if that is not it, this fails as well.
+                await self._commit(table.rebuild(wanted))
         self._current = wanted
 
     async def _commit(self, text: str) -> None:
