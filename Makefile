@@ -32,8 +32,8 @@ test: setup lint standins ## everything
 	@tools/setup.sh tests
 	for part in unit kernel api scenarios; do $(PYTHON) -m pytest -q tests/$$part || exit 1; done
 
-bench: setup ## figures, paired with a real Docker
-	$(PYTHON) tools/bench.py
+bench: setup ## figures, paired with a real Docker; BENCH="--only run --runs 3" for some
+	@$(PYTHON) -m tools.bench $(BENCH)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -117,11 +117,7 @@ class LiveEngine:
         run("ip", "netns", "add", self.name)
         run("ip", "-n", self.name, "link", "set", "lo", "up")
         if self._outside:
-            LiveEngine.made += 1  # two engines of one session must not share a subnet
-            index = (os.getpid() + 67 * LiveEngine.made) % 200
-            self.host_address, self.address = f"10.202.{index}.1", f"10.202.{index}.2"
-            link = f"svt{index}"
-            run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            link = self._link()
             run("ip", "addr", "add", f"{self.host_address}/24", "dev", link)
             run("ip", "link", "set", link, "up")
             run("ip", "-n", self.name, "addr", "add", f"{self.address}/24", "dev", "eth0")
@@ -136,6 +132,21 @@ class LiveEngine:
                     ip saddr {self.host_address}/24 oifname != "{link}" masquerade
                 }}
             }}""")
+
+    def _link(self) -> str:
+        """A link to the host, on the first subnet that nobody has: other sessions' engines take theirs the same way."""
+        for turn in range(200):
+            LiveEngine.made += 1
+            index = (os.getpid() + 67 * LiveEngine.made) % 200
+            link = f"svt{index}"
+            done = run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name,
+                       check=False)
+            if done.returncode == 0:
+                self.host_address, self.address = f"10.202.{index}.1", f"10.202.{index}.2"
+                return link
+            if "File exists" not in done.stderr or turn == 199:
+                break
+        raise AssertionError(f"no link for {self.name}: {done.stderr}")
 
     def start(self) -> None:
         """Start and wait for the socket."""

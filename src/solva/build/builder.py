@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform as host
-import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,19 @@ from solva.api.types.build import BuildOptions
 from solva.build.arguments import Arguments
 from solva.build.cache import LayerCache
 from solva.build.cachemounts import CacheMounts
-from solva.build.collaborators import BaseImage, Images, Progress, Snapshots, StepRunner
+from solva.build.classic import ClassicOutput
+from solva.build.collaborators import (
+    BaseImage,
+    ClientSession,
+    Images,
+    NoSession,
+    Progress,
+    Snapshots,
+    StepRunner,
+)
 from solva.build.copyfiles import Tree
 from solva.build.dockerfile.parser import parse, parse_trigger
-from solva.build.failures import located
+from solva.build.failures import StepFailed, located
 from solva.build.graph import PlannedStage, needed, plan, planned_source
 from solva.build.instructions.base import Command
 from solva.build.instructions.registry import parse_command
@@ -29,6 +38,7 @@ from solva.errors import InvalidParameter, NotFound, SolvaError
 from solva.ids import new_id, short
 
 PARALLEL = 2
+ContextSource = Path | Callable[[], Awaitable[Path]]
 _ARCHITECTURES = {"x86_64": ("amd64", ""), "aarch64": ("arm64", "v8"), "armv7l": ("arm", "v7"), "i686": ("386", ""),
                   "riscv64": ("riscv64", ""), "ppc64le": ("ppc64le", ""), "s390x": ("s390x", "")}
 
@@ -50,24 +60,34 @@ class Services:
     cache_mounts: CacheMounts
 
 
+@dataclass(frozen=True, slots=True)
+class NamedContext:
+    """A context besides the main one (``--build-context``): an image's reference, the result of another build, or a
+    directory."""
+
+    image: str = ""
+    state: StageState | None = None
+    directory: Callable[[], Awaitable[Path]] | None = None
+
+
 @dataclass(slots=True)
 class Build:
     """One build under way. ``scratch`` is a directory of its own that goes with it."""
 
     services: Services
     options: BuildOptions
-    context: Path
+    context: ContextSource
     scratch: Path
     output: Output
     auth: Any
     arguments: Arguments
     stages: list[PlannedStage]
     stack: AsyncExitStack
+    session: ClientSession
+    named: Mapping[str, NamedContext]
     finished: dict[int, asyncio.Future[StageState]] = field(default_factory=dict)
     trees: dict[str, asyncio.Task[Tree]] = field(default_factory=dict)
     images: dict[str, BaseImage] = field(default_factory=dict)
-    total: int = 0
-    step: int = 0
 
     # what COPY --from and mounts read
 
@@ -79,23 +99,34 @@ class Build:
 
     async def _tree(self, source: str) -> Tree:
         if not source:
-            return Tree(str(self.context))
-        chain = self.chain_of(source)
+            return Tree(str(self.context if isinstance(self.context, Path) else await self.context()))
+        named = self.named.get(source)
+        if named is not None and named.directory is not None:
+            return Tree(str(await named.directory()))
+        chain = self.chain_of(source) or ()
         key = f"build-{new_id()[:24]}"
         await self.services.snapshots.prepare(key, chain, init=False)
         self.stack.push_async_callback(self.services.snapshots.remove, key)
         return Tree(str(await self.services.snapshots.mount(key)))
 
-    def chain_of(self, source: str) -> tuple[str, ...]:
-        """The layers of a finished stage or a resolved image."""
-        index = planned_source(self.stages, source)
+    def chain_of(self, source: str) -> tuple[str, ...] | None:
+        """The layers of a finished stage, a resolved image or a context that is one; None: it is a directory."""
+        named = self.named.get(source)
+        if named is not None and named.directory is not None:
+            return None
+        if named is not None and named.state is not None:
+            return named.state.chain
+        index = planned_source(self.stages, source) if named is None else None
         if index is not None:
             return self.finished[index].result().chain
         return self.images[source].chain
 
     async def image(self, ref: str, platform: str, channel: Channel) -> BaseImage:
-        """A local image, or a pulled one."""
-        if ref not in self.images or platform:
+        """A local image, or a pulled one. A context's name stands for the image that it is."""
+        named = self.named.get(ref)
+        if named is not None and named.image:
+            self.images[ref] = await self.image(named.image, platform, channel)
+        elif ref not in self.images or platform:
             images = self.services.images
             found: BaseImage | None = None
             if not self.options.pull:
@@ -117,11 +148,12 @@ class Build:
         """Build all that ``target`` needs; the target's state."""
         wanted = needed(self.stages, target)
         loop = asyncio.get_running_loop()
-        self.total = sum(1 + len(self.stages[index].commands) for index in wanted)
+        self.output.start(sum(1 + len(self.stages[index].commands) for index in wanted))
         gate = asyncio.Semaphore(PARALLEL)
         for index in wanted:
             self.finished[index] = loop.create_future()
-        channels = {index: self.output.channel() for index in wanted}
+        channels = {index: self.output.channel(self.stages[index].from_.name, index, self.stages[index].nodes)
+                    for index in wanted}
         try:
             async with asyncio.TaskGroup() as group:
                 for index in wanted:
@@ -147,30 +179,32 @@ class Build:
 
     async def _build_stage(self, planned: PlannedStage, channel: Channel) -> StageState:
         name = self.options.dockerfile
-        self.announce(channel, planned.from_.node.original)
+        channel.begin(planned.from_.node)
         try:
             for source in planned.images:
-                await self.image(source, "", channel)
+                if source not in self.named or self.named[source].image:
+                    await self.image(source, "", channel)
             state = await self._base(planned, channel)
         except SolvaError as error:
+            channel.fail(str(error))
             raise located(error, name, planned.from_.node) from error
-        channel.line(f" ---> {state.fingerprint()}")
+        channel.end(state.fingerprint(), cached=None)
         stage = Stage(self, state, channel, planned.from_.name)
         await self._triggers(stage, planned)
         for command in planned.commands:
-            self.announce(channel, command.node.original)
+            channel.begin(command.node)
             await self._step(stage, command)
         return state
-
-    def announce(self, channel: Channel, text: str) -> None:
-        self.step += 1
-        channel.line(f"Step {self.step}/{self.total} : {text}")
 
     async def _base(self, planned: PlannedStage, channel: Channel) -> StageState:
         if planned.base_stage is not None:
             state = self.finished[planned.base_stage].result().fork()
         elif planned.base == "scratch":
-            state = StageState.scratch(*_split(planned.platform or host_platform()))
+            state = StageState.scratch(*split_platform(planned.platform or host_platform()))
+        elif (named := self.named.get(planned.base)) is not None and not named.image:
+            if named.state is None:
+                raise InvalidParameter(f"the context {planned.base} is a directory; FROM needs an image")
+            state = named.state.fork()
         else:
             image = await self.image(planned.base, planned.platform, channel)
             state = StageState.of_image(image.id, image.config, image.chain)
@@ -191,20 +225,26 @@ class Build:
             await self._step(stage, command)
 
     async def _step(self, stage: Stage, command: Command) -> None:
-        began = time.monotonic()
         stage.cached = False
         try:
             await command.apply(stage)
         except SolvaError as error:
+            stage.channel.fail(error.process if isinstance(error, StepFailed) else str(error))
             raise located(error, os.path.basename(self.options.dockerfile), command.node) from error
         except OSError as error:
-            raise located(InvalidParameter(f"{command.node.name} failed: {error.strerror}: {error.filename}"),
-                          os.path.basename(self.options.dockerfile), command.node) from error
-        if stage.cached:
-            stage.channel.line(" ---> Using cache")
-            stage.channel.line(f" ---> {stage.state.fingerprint()}")
-        else:
-            stage.channel.line(f" ---> {stage.state.fingerprint()} ({time.monotonic() - began:.2f}s)")
+            failure = InvalidParameter(f"{command.node.name} failed: {error.strerror}: {error.filename}")
+            stage.channel.fail(str(failure))
+            raise located(failure, os.path.basename(self.options.dockerfile), command.node) from error
+        stage.channel.end(stage.state.fingerprint(), cached=stage.cached)
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What a build came to: the state of its target. Its layers stay for an hour without an image."""
+
+    state: StageState
+    options: BuildOptions
+    unused: tuple[str, ...] = ()
 
 
 class Builder:
@@ -213,28 +253,42 @@ class Builder:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def build(self, options: BuildOptions, context: Path, progress: Progress, *, dockerfile: bytes,
-                    scratch: Path, auth: Any = None) -> str:
-        """Build from the unpacked ``context``; the image's id. Raises before any output for a bad Dockerfile."""
+    async def solve(self, options: BuildOptions, context: ContextSource, output: Output, *, dockerfile: bytes,
+                    scratch: Path, auth: Any = None, session: ClientSession | None = None,
+                    named: Mapping[str, NamedContext] | None = None) -> Solved:
+        """Build all that the target needs; no image yet. Raises before any output for a bad Dockerfile. ``context``
+        is the directory, or what fetches it when the first step needs it."""
         parsed = parse(dockerfile)
         arguments = Arguments(options, host_platform())
-        stages = plan(parsed, arguments, options)
+        named = named or {}
+        stages = plan(parsed, arguments, options, named)
         target = _target(stages, options.target)
-        output = Output(progress, options.quiet)
         for note in (*options.notes, *parsed.warnings):
-            output.line(f"[Warning] {note}")
+            output.warn(note)
         async with AsyncExitStack() as stack:
-            build = Build(self._services, options, context, scratch, output, auth, arguments, stages, stack)
+            build = Build(self._services, options, context, scratch, output, auth, arguments, stages, stack,
+                          session or NoSession(), named)
             state = await build.run(target)
-            record = await self._services.images.create(state.finished(options.labels), state.layers, state.parent,
-                                                        list(options.tags))
-        unused = arguments.unused()
-        if unused:
-            output.line(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed")
+        return Solved(state, options, tuple(arguments.unused()))
+
+    async def image(self, solved: Solved, tags: Sequence[str]) -> BaseImage:
+        """The image of what was built, under ``tags``."""
+        state = solved.state
+        return await self._services.images.create(state.finished(solved.options.labels), state.layers, state.parent,
+                                                  list(tags))
+
+    async def build(self, options: BuildOptions, context: Path, progress: Progress, *, dockerfile: bytes,
+                    scratch: Path, auth: Any = None) -> str:
+        """A classic build, from the unpacked ``context`` to the image; its id."""
+        output = ClassicOutput(progress, options.quiet)
+        solved = await self.solve(options, context, output, dockerfile=dockerfile, scratch=scratch, auth=auth)
+        record = await self.image(solved, options.tags)
+        if solved.unused:
+            output.warn(f"One or more build-args [{' '.join(solved.unused)}] were not consumed")
         self._report(output, options, record)
         return record.id
 
-    def _report(self, output: Output, options: BuildOptions, record: BaseImage) -> None:
+    def _report(self, output: ClassicOutput, options: BuildOptions, record: BaseImage) -> None:
         if options.quiet:
             output.always({"stream": f"{record.id}\n"})
             return
@@ -261,12 +315,13 @@ def _target(stages: list[PlannedStage], target: str) -> int:
 
 
 def _fits(config: dict[str, Any], platform: str) -> bool:
-    wanted_os, architecture, variant = _split(platform)
+    wanted_os, architecture, variant = split_platform(platform)
     return (config.get("os", "linux") == wanted_os and config.get("architecture", "") == architecture
             and (not variant or config.get("variant", "") in ("", variant)))
 
 
-def _split(platform: str) -> tuple[str, str, str]:
+def split_platform(platform: str) -> tuple[str, str, str]:
+    """Operating system, architecture, variant."""
     parts = [*platform.lower().split("/"), "", ""]
     if not parts[1]:
         return "linux", parts[0], ""

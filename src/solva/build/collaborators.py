@@ -1,6 +1,7 @@
 """What a build needs of the rest of the engine; fulfilled by snapshots, images and containers (and by fakes)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,3 +48,32 @@ class StepRunner(Protocol):
     async def run(self, spec: StepSpec) -> int:
         """The exit code (128 + n for signal n). Cancelled: the process and all it started are gone afterwards."""
         ...
+
+
+class ClientSession(Protocol):
+    """What a build may ask of the client that wants it."""
+
+    async def secret(self, identifier: str) -> bytes | None:
+        """A secret's content; None when the client has none of that id."""
+        ...
+
+    def ssh(self, identifier: str) -> AbstractAsyncContextManager[Path] | None:
+        """A socket (a path) behind which the client's ssh agent answers; None where there is none."""
+        ...
+
+    async def credentials(self, host: str) -> tuple[str, str] | None:
+        """User and password (or token) for a registry."""
+        ...
+
+
+class NoSession:
+    """A client that cannot be asked: classic builds."""
+
+    async def secret(self, identifier: str) -> bytes | None:
+        return None
+
+    def ssh(self, identifier: str) -> AbstractAsyncContextManager[Path] | None:
+        return None
+
+    async def credentials(self, host: str) -> tuple[str, str] | None:
+        return None

@@ -94,7 +94,8 @@ def _unpack(reader: BodyReader, target: str) -> None:
 def refuse_remote(remote: str) -> None:
     """Contexts that are not a tar in the request's body."""
     if remote == "client-session":
-        raise NotImplementedHere("this engine has no BuildKit endpoint; set DOCKER_BUILDKIT=0 or use `solva build`")
+        raise NotImplementedHere("BuildKit builds over POST /build, as Docker's command line before 23 makes them, are "
+                                 "not supported: set DOCKER_BUILDKIT=0, or use buildx")
     if remote:
         raise NotImplementedHere(f"a remote build context is not supported: {remote}: fetch it and build from the "
                                  "directory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from solva.api.types.build import BuildOptions
@@ -30,9 +31,16 @@ class PlannedStage:
     stages: tuple[int, ...]
     images: tuple[str, ...]
 
+    @property
+    def nodes(self) -> list[Node]:
+        """Its instructions, FROM first."""
+        return [self.from_.node, *(command.node for command in self.commands)]
 
-def plan(parsed: Dockerfile, arguments: Arguments, options: BuildOptions) -> list[PlannedStage]:
-    """All stages in order. Raises DockerfileError."""
+
+def plan(parsed: Dockerfile, arguments: Arguments, options: BuildOptions,
+         named: Container[str] = ()) -> list[PlannedStage]:
+    """All stages in order. ``named``: names of the client's own contexts, which stand before stages and images of the
+    same name. Raises DockerfileError."""
     heads: list[tuple[from_.From, list[Command]]] = []
     for node in parsed.nodes:
         if node.name == "FROM":
@@ -49,7 +57,7 @@ def plan(parsed: Dockerfile, arguments: Arguments, options: BuildOptions) -> lis
         raise DockerfileError("no build stage in current context")
     stages: list[PlannedStage] = []
     for index, (head, commands) in enumerate(heads):
-        stages.append(_stage(index, head, commands, stages, arguments, options))
+        stages.append(_stage(index, head, commands, stages, arguments, options, named))
     return stages
 
 
@@ -70,12 +78,13 @@ def _expand(node: Node, word: str, arguments: Arguments) -> str:
 
 
 def _stage(index: int, head: from_.From, commands: list[Command], before: list[PlannedStage], arguments: Arguments,
-           options: BuildOptions) -> PlannedStage:
+           options: BuildOptions, named: Container[str]) -> PlannedStage:
     base = _expand(head.node, head.image, arguments)
     if not base:
         raise head.node.error(f"base name ({head.image}) should not be blank")
     platform = _expand(head.node, head.platform, arguments) or options.platform
-    base_stage = next((stage.index for stage in reversed(before) if stage.from_.name == base.lower()), None)
+    base_stage = None if base in named else next(
+        (stage.index for stage in reversed(before) if stage.from_.name == base.lower()), None)
     stages = [] if base_stage is None else [base_stage]
     images: list[str] = []
     for command in commands:
@@ -84,7 +93,7 @@ def _stage(index: int, head: from_.From, commands: list[Command], before: list[P
                 raise command.node.error(f"invalid stage index {source}")
             if head.name and source.lower() == head.name:
                 raise command.node.error(f"circular dependency detected on stage: {head.name}")
-            found = planned_source(before, source)
+            found = None if source in named else planned_source(before, source)
             if found is None:
                 images.append(source)
             else:

@@ -73,31 +73,38 @@ def compile_match(pattern: str) -> re.Pattern[str]:
     return re.compile(match_regex(pattern), re.DOTALL)
 
 
+def patterns_of(text: str) -> list[str]:
+    """The patterns of a ``.dockerignore`` file, normalized; exceptions keep their ``!``."""
+    found = []
+    for line in text.removeprefix("\ufeff").splitlines():
+        pattern = line.strip()
+        if not pattern or pattern.startswith("#"):
+            continue
+        mark = "!" if pattern.startswith("!") else ""
+        pattern = pattern[len(mark):].strip()
+        if mark and not pattern:
+            raise InvalidParameter('illegal exclusion pattern: "!"')
+        pattern = posixpath.normpath(pattern).lstrip("/")
+        if pattern != ".":
+            found.append(mark + pattern)
+    return found
+
+
 class Ignore:
     """An ordered list of patterns; the last one that matches a path, or a parent of it, decides."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._rules: list[tuple[re.Pattern[str], bool]] = []
         self.has_exceptions = False
-        for line in patterns:
-            pattern = line.strip()
-            if not pattern or pattern.startswith("#"):
-                continue
+        for pattern in patterns:
             exception = pattern.startswith("!")
-            if exception:
-                pattern = pattern[1:].strip()
-                if not pattern:
-                    raise InvalidParameter('illegal exclusion pattern: "!"')
-                self.has_exceptions = True
-            pattern = posixpath.normpath(pattern).lstrip("/")
-            if pattern == ".":
-                continue
-            self._rules.append((compile_match(pattern), exception))
+            self.has_exceptions |= exception
+            self._rules.append((compile_match(pattern.removeprefix("!")), exception))
 
     @classmethod
     def parse(cls, text: str) -> "Ignore":
         """The content of a ``.dockerignore`` file."""
-        return cls(text.removeprefix("\ufeff").splitlines())
+        return cls(patterns_of(text))
 
     def __bool__(self) -> bool:
         return bool(self._rules)

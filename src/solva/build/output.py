@@ -1,84 +1,62 @@
-"""The build's progress: Docker's JSON lines. Stages that run at the same time never mix their lines: the first one
-that has not ended is shown live, the others wait."""
+"""What a build tells while it runs: the contract of those who show it (``classic.py``, ``buildkit/status.py``)."""
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from solva.build.dockerfile.ast import Node
 
 Progress = Callable[[dict[str, Any]], None]
 
 
-class Output:
-    """All of a build; ``channel`` gives the voices in the order in which they shall be heard."""
+class Channel(Protocol):
+    """One stage's voice. ``begin`` and ``end`` (or ``fail``) enclose a step; what comes between belongs to it."""
 
-    def __init__(self, progress: Progress, quiet: bool) -> None:
-        self._progress = progress
-        self._quiet = quiet
-        self._channels: list[Channel] = []
+    def begin(self, node: Node) -> None:
+        """The next instruction begins."""
+        ...
 
-    def channel(self) -> Channel:
-        channel = Channel(self)
-        self._channels.append(channel)
-        return channel
+    def end(self, fingerprint: str, *, cached: bool | None) -> None:
+        """It has ended; ``fingerprint`` stands for the state after it. ``cached`` None: there was nothing to cache."""
+        ...
 
-    def line(self, text: str) -> None:
-        """A line of the build itself."""
-        if not self._quiet:
-            self._progress({"stream": text + "\n"})
+    def fail(self, message: str) -> None:
+        """It has failed; ends the step."""
+        ...
 
-    def always(self, value: dict[str, Any]) -> None:
-        """What even a quiet build says."""
-        self._progress(value)
+    def line(self, text: str) -> None: ...
 
-    def send(self, channel: Channel, value: dict[str, Any]) -> None:
-        if self._quiet:
-            return
-        if self._channels and self._channels[0] is channel:
-            self._progress(value)
-        else:
-            channel.held.append(value)
-
-    def close(self, channel: Channel) -> None:
-        """``channel`` has ended; the next one becomes live."""
-        channel.closed = True
-        while self._channels and self._channels[0].closed:
-            self._channels.pop(0)
-            if self._channels:
-                for value in self._channels[0].held:
-                    self._progress(value)
-                self._channels[0].held.clear()
-
-    def flush(self) -> None:
-        """All that is held back (the build has failed: a waiting stage's error must have its context)."""
-        for channel in self._channels:
-            for value in channel.held:
-                self._progress(value)
-            channel.held.clear()
-
-
-class Channel:
-    """One stage's voice."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self.held: list[dict[str, Any]] = []
-        self.closed = False
-
-    def line(self, text: str) -> None:
-        self._output.send(self, {"stream": text + "\n"})
+    def warn(self, text: str) -> None: ...
 
     def data(self, data: bytes) -> None:
         """A RUN step's output."""
-        text = self._decoder.decode(data)
-        if text:
-            self._output.send(self, {"stream": text})
+        ...
 
     def status(self, value: dict[str, Any]) -> None:
-        """A pull's progress."""
-        self._output.send(self, value)
+        """A pull's progress, an object of Docker's progress stream."""
+        ...
 
     def close(self) -> None:
-        self._output.close(self)
+        """The stage has ended."""
+        ...
+
+
+class Output(Protocol):
+    """All of a build."""
+
+    def start(self, total: int) -> None:
+        """``total`` steps will run."""
+        ...
+
+    def channel(self, stage: str, index: int, nodes: list[Node]) -> Channel:
+        """The voice of a stage (its name, "" without one; its number), in the order in which they shall be heard.
+        ``nodes`` are its instructions, FROM first."""
+        ...
+
+    def warn(self, text: str) -> None: ...
+
+    def flush(self) -> None:
+        """The build has failed: say all that is held back."""
+        ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from solva.build import rootpath
 from solva.build.dockerfile.ast import Node
-from solva.errors import InvalidParameter, NotImplementedHere
+from solva.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from solva.build.collaborators import StepMount
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 KINDS = ("bind", "cache", "tmpfs", "secret", "ssh")
 _TRUE = ("", "true", "1")
+_MODES = {"secret": 0o400, "ssh": 0o600}
 
 
 @dataclass(frozen=True, slots=True)
 class RunMount:
-    """One mount; strings still have their variables until ``expanded``. ``env``: unused but for secrets."""
+    """One mount; strings still have their variables until ``expanded``. ``env``: the variable that a secret is in."""
 
     kind: str
     target: str = ""
@@ -41,7 +42,8 @@ class RunMount:
 
     def expanded(self, stage: Stage, node: Node) -> RunMount:
         target = stage.expand(node, self.target)
-        return replace(self, target=posixpath.normpath(posixpath.join("/", stage.state.workdir, target)),
+        absolute = posixpath.normpath(posixpath.join("/", stage.state.workdir, target)) if target else ""
+        return replace(self, target=absolute,
                        source=stage.expand(node, self.source), id=stage.expand(node, self.id))
 
     async def fingerprint(self, stage: Stage) -> str:
@@ -64,12 +66,51 @@ class RunMount:
         if self.kind == "bind":
             return StepMount("bind", self.target, await self._bind(stage, stack), self.read_only)
         if self.kind == "secret":
+            return await self._secret(stage, stack)
+        return await self._ssh(stage, stack)
+
+    async def _secret(self, stage: Stage, stack: AsyncExitStack) -> StepMount | None:
+        """A file of the build's own directory, gone with the step; None for one that is only a variable (``env``)."""
+        from solva.build.collaborators import StepMount
+
+        data = await stage.build.session.secret(self.id)
+        if data is None:
             if self.required:
-                raise InvalidParameter(f"secret {self.id or posixpath.basename(self.target)}: not found: this engine's "
-                                       "build API carries no secrets")
-            stage.channel.line(f"[Warning] secret {self.id} was not given: {self.target} does not exist in this step")
+                raise InvalidParameter(f"secret {self.id}: not found: give it with --secret id={self.id},src=FILE")
+            stage.channel.warn(f"secret {self.id} was not given: {self.target or self.env} does not exist in this step")
             return None
-        raise NotImplementedHere("RUN --mount=type=ssh is not supported: no ssh agent reaches this engine's builds")
+        if self.env:
+            stage.secret_env[self.env] = data.decode("utf-8", "replace")
+        if not self.target:
+            return None
+        return StepMount("bind", self.target, self._private_file(stage, stack, data), read_only=True)
+
+    def _private_file(self, stage: Stage, stack: AsyncExitStack, data: bytes) -> str:
+        from solva.kernel import files
+
+        folder = stage.build.scratch / f"secret-{os.urandom(6).hex()}"
+        folder.mkdir(mode=0o700)
+        stack.callback(files.remove_tree, folder)
+        path = folder / "data"
+        path.write_bytes(data)
+        os.chown(path, self.uid, self.gid)
+        path.chmod(self.mode)
+        return str(path)
+
+    async def _ssh(self, stage: Stage, stack: AsyncExitStack) -> StepMount | None:
+        from solva.build.collaborators import StepMount
+
+        agent = stage.build.session.ssh(self.id)
+        if agent is None:
+            if self.required:
+                raise InvalidParameter(f"ssh {self.id}: not found: give it with --ssh {self.id}")
+            stage.channel.warn(f"ssh {self.id} was not given: {self.target} does not exist in this step")
+            return None
+        path = await stack.enter_async_context(agent)
+        os.chown(path, self.uid, self.gid)
+        path.chmod(self.mode)
+        stage.secret_env.setdefault("SSH_AUTH_SOCK", self.target)
+        return StepMount("bind", self.target, str(path))
 
     async def _bind(self, stage: Stage, stack: AsyncExitStack) -> str:
         """A read-write bind is a copy: what the step writes there is forgotten."""
@@ -144,8 +185,9 @@ def _mount(node: Node, kind: str, fields: dict[str, str]) -> RunMount:
         if not target and not identifier:
             raise node.error("invalid mount: target or id is required for a secret")
         identifier = identifier or posixpath.basename(target)
-        target = target or f"/run/secrets/{identifier}"
+        target = target or ("" if fields.get("env") else f"/run/secrets/{identifier}")
     elif kind == "ssh":
+        identifier = identifier or "default"
         target = target or "/run/buildkit/ssh_agent.0"
     elif not target:
         raise node.error(f'"target" is required for mount type "{kind}"')
@@ -160,7 +202,7 @@ def _mount(node: Node, kind: str, fields: dict[str, str]) -> RunMount:
     if "ro" in fields:
         read_only = fields["ro"].lower() in _TRUE
     return RunMount(kind, target, fields.get("source", ""), fields.get("from", ""), read_only, identifier, sharing,
-                    _number(node, fields, "mode", 8, 0o755), _number(node, fields, "uid", 10, 0),
+                    _number(node, fields, "mode", 8, _MODES.get(kind, 0o755)), _number(node, fields, "uid", 10, 0),
                     _number(node, fields, "gid", 10, 0), _size(node, fields),
                     "required" in fields and fields["required"].lower() in _TRUE, fields.get("env", ""))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from solva.clock import Clock, rfc3339
 from solva.kernel import files
 
 if TYPE_CHECKING:
+    from solva.api.streams import RawStream
     from solva.api.types.build import BuildOptions
+    from solva.build.buildkit.kit import BuildKit
     from solva.build.collaborators import Images, Progress, Snapshots, StepRunner
     from solva.store.sqlite import Store
 
@@ -33,6 +35,7 @@ class BuildService:
         self._clock = clock
         self._snapshots, self._images, self._steps = snapshots, images, steps
         self._running = 0
+        self._kit: BuildKit | None = None
         self.collect: Callable[[], Awaitable[tuple[list[str], int]]] | None = None
         self.image_chains: Callable[[], set[str]] = set
 
@@ -71,6 +74,29 @@ class BuildService:
         await asyncio.to_thread(contexts.apply_ignore, folder, options.dockerfile)
         builder = Builder(Services(self._snapshots, self._images, self._steps, self._cache, self._mounts))
         return await builder.build(options, folder, progress, dockerfile=dockerfile, scratch=scratch, auth=auth)
+
+    # BuildKit's clients
+
+    def _buildkit(self) -> BuildKit:
+        if self._kit is None:
+            from solva.build.builder import Builder, Services
+            from solva.build.buildkit.kit import BuildKit
+
+            services = Services(self._snapshots, self._images, self._steps, self._cache, self._mounts)
+            self._kit = BuildKit(self._root, Builder(services), self._snapshots, self._images)
+        return self._kit
+
+    async def session(self, stream: RawStream, headers: Mapping[str, str], methods: list[str]) -> None:
+        """POST /session: calls to the client go over ``stream``, until it ends."""
+        await self._buildkit().session(stream, headers, methods)
+
+    async def control(self, stream: RawStream) -> None:
+        """POST /grpc: the client's calls."""
+        self._running += 1
+        try:
+            await self._buildkit().control(stream)
+        finally:
+            self._running -= 1
 
     # the cache
 

@@ -43,6 +43,7 @@ class Stage:
         self.name = name
         self.cmd_set = False
         self.cached = False     # whether the step in hand came from the cache
+        self.secret_env: dict[str, str] = {}    # variables of the RUN step in hand that no image and no cache key has
 
     # words
 
@@ -98,7 +99,9 @@ class Stage:
         cache = self.build.services.cache
         key = key_of(self.state.chain, *inputs)
         async with cache.lock(key):
-            record = None if self.build.options.no_cache else cache.find(key)
+            options = self.build.options
+            fresh = options.no_cache or (self.name and self.name in options.no_cache_filter)
+            record = None if fresh else cache.find(key)
             self.cached = record is not None
             if record is None:
                 layer = await self._make(make, init)

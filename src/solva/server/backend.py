@@ -6,12 +6,12 @@ kinds of ``solva.errors``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from solva.api.streams import StreamSession
+    from solva.api.streams import RawStream, StreamSession
     from solva.api.types.build import BuildOptions
     from solva.api.types.container import (
         AttachOptions,
@@ -113,6 +113,8 @@ class BuildBackend(Protocol):
     async def build(self, options: BuildOptions, context: AsyncIterator[bytes], auth: Json | None,
                     progress: Progress) -> None: ...
     async def prune(self, *, all: bool, keep: int, filters: Filters) -> tuple[Names, int]: ...
+    async def session(self, stream: RawStream, headers: Mapping[str, str], methods: Names) -> None: ...
+    async def control(self, stream: RawStream) -> None: ...
 
 
 class SystemBackend(Protocol):

@@ -170,12 +170,13 @@ class Request:
         self.connection.send(head.encode("latin-1"))
         return Stream(self.connection)
 
-    async def hijack(self, content_type: str = "application/vnd.docker.raw-stream") -> Hijacked:
+    async def hijack(self, content_type: str = "application/vnd.docker.raw-stream", protocol: str = "tcp") -> Hijacked:
         """Take the connection over: 101 where the client asked for an upgrade, else 200 and raw bytes."""
         self.responded = True
         self.keep_alive = False
         if self.wants_upgrade:
-            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+            head = (f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\n"
+                    f"Upgrade: {protocol}\r\n")
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"
         return self.connection.hijack(f"{head}{COMMON_HEADERS}\r\n".encode("latin-1"))
@@ -337,7 +338,9 @@ class Connection(asyncio.Protocol):
         self._head_size += len(name) + len(value)
         if self._head_size > MAX_HEAD:
             raise InvalidParameter("request headers too large")
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        before = self._headers.get(key)
+        self._headers[key] = text if before is None else f"{before}, {text}"     # RFC 9110, 5.3
 
     def on_headers_complete(self) -> None:
         request = Request(self, self._parser.get_method().decode(), self._url, self._headers)

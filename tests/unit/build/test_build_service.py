@@ -146,7 +146,7 @@ def test_errors_leave_nothing(world: World) -> None:
          "FROM?)"),
         ("", InvalidParameter, "the Dockerfile (Dockerfile) cannot be empty"),
         ("FROM base\nRUN --mount=type=secret,id=s,required=true x\n", InvalidParameter, "secret s: not found"),
-        ("FROM base\nRUN --mount=type=ssh x\n", NotImplementedHere, "ssh"),
+        ("FROM base\nRUN --mount=type=ssh,required x\n", InvalidParameter, "ssh default: not found"),
         ("FROM base\nADD https://github.com/x/y.git /y\n", InvalidParameter, "Git repository is not supported"),
         ("FROM base\nCOPY --chown=nobody Dockerfile /\n", InvalidParameter, "can't find uid for user nobody"),
     ):

@@ -32,6 +32,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     remote: str = ""
     quiet: bool = False
     no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()   # stages
     pull: bool = False
     cache_from: tuple[str, ...] = ()
     build_args: dict[str, str | None] = {}
@@ -88,7 +89,8 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
 def _refuse(query: Mapping[str, Any], flags: dict[str, bool]) -> None:
     """Options that ask for what Solva does not do."""
     if query.get("version") == "2":
-        raise NotImplementedHere("this engine has no BuildKit endpoint; set DOCKER_BUILDKIT=0 or use `solva build`")
+        raise NotImplementedHere("BuildKit builds over POST /build, as Docker's command line before 23 makes them, are "
+                                 "not supported: set DOCKER_BUILDKIT=0, or use buildx")
     if flags["squash"]:
         raise NotImplementedHere("squash is not supported: each step that changes files is a layer of its own")
     if _json(query, "outputs", list[Any] | None):

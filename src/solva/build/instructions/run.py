@@ -81,12 +81,14 @@ class Run:
             found, value = stage.build.arguments.given(name)
             if found and value is not None:
                 env.setdefault(name, value)
+        stage.secret_env = {}
         async with AsyncExitStack() as stack:
             prepared = [await mount.prepare(stage, stack) for mount in mounts]
             real = [mount for mount in prepared if mount is not None]
             if self.interpreted():
                 script = stage.inline("heredoc", self.node.heredocs[0].content.encode(), 0o755)
                 real.append(StepMount("bind", words[-1], script.path, read_only=True))
+            env |= {name: value for name, value in stage.secret_env.items() if name not in env}
             targets = {mount.target: mount.kind == "tmpfs" or os.path.isdir(mount.source) for mount in real}
             stubs = Stubs(str(root), targets)
             spec = StepSpec(
@@ -98,8 +100,7 @@ class Run:
             code = await stage.build.services.steps.run(spec)
             stubs.remove()
         if code != 0:
-            where = f"{os.path.basename(stage.build.options.dockerfile)}:{self.node.lines}"
-            raise StepFailed(f"The command '{' '.join(words)}' returned a non-zero code: {code} ({where})", code)
+            raise StepFailed(words, code, os.path.basename(stage.build.options.dockerfile), self.node)
 
 
 def parse(node: Node) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from solva.api.types.build import BuildOptions
+from solva.errors import InvalidParameter
 from solva.server.json import filters, header_json, reply
 from solva.server.progress import progress_stream
 from solva.server.routing import Route
@@ -12,6 +13,7 @@ from solva.server.routing import Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from solva.api.streams import RawStream
     from solva.server.backend import Backends
     from solva.server.http import Request
 
@@ -26,6 +28,8 @@ class BuildRoutes:
         return [
             Route("POST", "/build", self.build, abandons=True),
             Route("POST", "/build/prune", self.prune),
+            Route("POST", "/session", self.session, abandons=True),
+            Route("POST", "/grpc", self.grpc, abandons=True),
         ]
 
     async def build(self, request: Request) -> None:
@@ -43,3 +47,20 @@ class BuildRoutes:
         keep = request.integer("keep-storage", request.integer("reserved-space", 0))
         deleted, space = await self._builder.prune(all=request.flag("all"), keep=keep, filters=filters(request))
         reply(request, {"CachesDeleted": deleted, "SpaceReclaimed": space})
+
+    async def session(self, request: Request) -> None:
+        """A BuildKit client lets the engine call it back on this connection."""
+        methods = request.headers.get("x-docker-expose-session-grpc-method", "").split(", ")
+        stream = await self._upgraded(request)
+        await self._builder.session(stream, request.headers, methods)
+
+    async def grpc(self, request: Request) -> None:
+        """A BuildKit client's own calls."""
+        stream = await self._upgraded(request)
+        await self._builder.control(stream)
+
+    async def _upgraded(self, request: Request) -> RawStream:
+        if request.headers.get("upgrade", "").lower() != "h2c":
+            raise InvalidParameter("this endpoint speaks HTTP/2 on an upgraded connection (Upgrade: h2c)")
+        await request.body()
+        return await request.hijack("application/grpc", "h2c")

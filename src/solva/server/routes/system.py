@@ -43,12 +43,10 @@ class SystemRoutes:
               for kind in ("nodes", "services", "tasks", "secrets", "configs") for method in ("GET", "POST", "DELETE")),
             Route("GET", "/plugins", self.no_plugins),
             *(Route(method, "/plugins/{name...}", self.plugins_absent) for method in ("GET", "POST", "DELETE")),
-            Route("POST", "/session", self.no_buildkit),
-            Route("POST", "/grpc", self.no_buildkit),
         ]
 
     async def ping(self, request: Request) -> None:
-        extra = "Builder-Version: 1\r\nSwarm: inactive\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+        extra = "Builder-Version: 2\r\nSwarm: inactive\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
         request.respond(200, b"OK", "text/plain; charset=utf-8", extra)
 
     async def version(self, request: Request) -> None:
@@ -88,6 +86,3 @@ class SystemRoutes:
 
     async def plugins_absent(self, request: Request) -> None:
         raise NotImplementedHere("Solva does not manage plugins of Docker's plugin store")
-
-    async def no_buildkit(self, request: Request) -> None:
-        raise NotImplementedHere("this engine has no BuildKit endpoint; set DOCKER_BUILDKIT=0 or use `solva build`")
