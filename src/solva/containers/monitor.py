@@ -57,7 +57,7 @@ async def _ended(core: Core, container: Container) -> None:
                                           restart_count=container.state.restart_count, stopped_by_user=by_user)
     if again:
         state.restarting(container.state)
-    core.registry.save(container)
+    _save(core, container)
     duration = str(int(ran_for))
     core.event(container, "die", exitCode=str(code), execDuration=duration)
     live.ended.set()
@@ -66,6 +66,14 @@ async def _ended(core: Core, container: Container) -> None:
         core.restarts[container.id] = core.background(_restart_later(core, container, ran_for))
     elif container.host_config.auto_remove:
         await auto_remove(core, container)
+
+
+def _save(core: Core, container: Container) -> None:
+    """A full disk must not keep those from knowing who wait; the next engine sees for itself that it has ended."""
+    try:
+        core.registry.save(container)
+    except SolvaError as error:
+        _log.error("container %s: %s", container.id[:12], error)
 
 
 async def release(core: Core, container: Container) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from solva.clock import Clock
-from solva.errors import InvalidParameter, NotImplementedHere
+from solva.errors import InvalidParameter, NotImplementedHere, SystemFailure
 from solva.events.bus import EventBus
 from solva.images.archive import Archiver
 from solva.images.describe import Lister, history, inspect
@@ -18,6 +18,7 @@ from solva.images.pull import Puller
 from solva.images.push import Pusher
 from solva.images.remove import Remover
 from solva.images.store import ImageStore
+from solva.kernel.files import disk_full
 from solva.registry import auth as credentials
 from solva.registry.auth import RegistryAuth
 from solva.registry.config import RegistryConfig
@@ -101,7 +102,12 @@ class ImageService:
         if reference.digest:
             reference = reference.with_digest(reference.digest)
         found = auth or await credentials.from_file(reference.domain)
-        return self.store.record(await self._puller.pull(reference, platform, found, progress))
+        try:
+            return self.store.record(await self._puller.pull(reference, platform, found, progress))
+        except SystemFailure as error:
+            if disk_full(error):
+                await self._remover.collect()      # its layers that did come fill the disk for nothing
+            raise
 
     async def pull_request(
         self, ref: str, *, every_tag: bool, platform: str, auth: Json | None, progress: Progress

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
+from solva.errors import SystemFailure
 from solva.images.progress import LayerProgress
 from solva.kernel import files
 from solva.registry.client import Repository
@@ -60,6 +61,19 @@ class Transfers:
                 await asyncio.gather(transfer.task, return_exceptions=True)
 
     async def _run(
+        self, transfer: _Transfer, repository: Repository, descriptor: Descriptor, diff_id: str,
+        slots: asyncio.Semaphore,
+    ) -> Diff:
+        try:
+            return await self._fetch(transfer, repository, descriptor, diff_id, slots)
+        except (OSError, SystemFailure) as error:
+            if files.disk_full(error):      # what could be resumed later is what fills the disk now
+                self._content.partial(descriptor.digest).unlink(missing_ok=True)
+                if descriptor.digest not in self._layers.blobs():
+                    self._content.delete(descriptor.digest)
+            raise
+
+    async def _fetch(
         self, transfer: _Transfer, repository: Repository, descriptor: Descriptor, diff_id: str,
         slots: asyncio.Semaphore,
     ) -> Diff:
@@ -125,7 +139,5 @@ class Transfers:
     @staticmethod
     def _check(unpacked: Unpacked, diff_id: str) -> None:
         if unpacked.diff_id != diff_id:
-            from solva.errors import SystemFailure
-
             raise SystemFailure(f"layers from manifest don't match image configuration: {unpacked.diff_id} is not "
                                 f"{diff_id}")

@@ -12,6 +12,15 @@ COPY_CHUNK = 8 << 20
 BLOCK = 512
 
 
+def disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk is what caused ``error``, however it was worded since."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
 def write_durable(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write beside, fsync, rename into place: after a crash there is the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -1,6 +1,7 @@
 """The engine's end of an unpacking process (``snapshots/unpack.py``)."""
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -103,7 +104,8 @@ class UnpackProcess:
         if outcome:
             return Unpacked(outcome[0], int(outcome[1]), outcome[2])
         reason = reason or trouble.strip().rpartition("\n")[2] or f"exit {code}"
-        raise SystemFailure(f"failed to register layer: {reason}")
+        full = OSError(errno.ENOSPC, reason) if "no space left on device" in reason.lower() else None
+        raise SystemFailure(f"failed to register layer: {reason}") from full
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
