@@ -61,7 +61,7 @@ def busybox_layer() -> bytes:
         for applet in applets:
             if applet != "busybox":
                 info = tarfile.TarInfo(f"bin/{applet}")
-                info.type, info.linkname = tarfile.LNKTYPE, "bin/busybox"
+                info.type, info.linkname, info.mode = tarfile.LNKTYPE, "bin/busybox", 0o755
                 tar.addfile(info)
         for name, text in (("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nbin:x:1:1::/:/bin/sh\n"
                                           "www:x:33:33::/var/www:/bin/sh\n"),
