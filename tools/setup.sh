@@ -32,4 +32,15 @@ if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     .venv/bin/python -m solva.cli.launcher .venv/bin/solva   # a start-up script that imports less than pip's
     touch "$stamp"
 fi
+if [ "${1:-}" = tests ] && [ ! -d .venv/share/docker-py/tests ]; then
+    # docker-py's own suite; 7.0.0 is the last release whose source distribution carries it
+    if .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary docker -d .venv/share \
+        docker==7.0.0; then
+        mkdir -p .venv/share/docker-py
+        tar -xzf .venv/share/docker-7.0.0.tar.gz -C .venv/share/docker-py --strip-components=1 \
+            docker-7.0.0/tests docker-7.0.0/pytest.ini docker-7.0.0/LICENSE
+    else
+        echo "setup: docker-py's suite cannot be had; its test will be skipped" >&2
+    fi
+fi
 .venv/bin/python -m compileall -q src/solva   # a start that need not compile is 20 ms quicker

@@ -111,6 +111,10 @@ class LiveEngine:
         root.mkdir(parents=True, exist_ok=True)
         self._config.write_text(config)
 
+    def configure(self, text: str) -> None:
+        """Another configuration, for the next start."""
+        self._config.write_text(text)
+
     # the machine around it
 
     def make_netns(self) -> None:

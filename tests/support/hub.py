@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from standins.layers import Layer
 from standins.oci import Image, Settings, digest_of, make_image
 from standins.push import Registry
+
 from support.engine import busybox_layer
 
 SHELL = Settings(env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, cmd=["sh"])

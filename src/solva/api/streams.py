@@ -24,6 +24,10 @@ class StreamSession(Protocol):
 
     tty: bool
 
+    def discard(self) -> None:
+        """It will not be run after all."""
+        ...
+
     async def run(self, stream: RawStream) -> None:
         """Pump until the process or the client ends. Closes the stream."""
         ...

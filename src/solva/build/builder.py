@@ -13,7 +13,7 @@ from typing import Any
 
 from solva.api.types.build import BuildOptions
 from solva.build.arguments import Arguments
-from solva.build.cache import LayerCache
+from solva.build.cache import LayerCache, key_of
 from solva.build.cachemounts import CacheMounts
 from solva.build.classic import ClassicOutput
 from solva.build.collaborators import (
@@ -88,6 +88,7 @@ class Build:
     finished: dict[int, asyncio.Future[StageState]] = field(default_factory=dict)
     trees: dict[str, asyncio.Task[Tree]] = field(default_factory=dict)
     images: dict[str, BaseImage] = field(default_factory=dict)
+    _sources: list[tuple[str, ...]] | None = None       # the chains of ``cachefrom``
 
     # what COPY --from and mounts read
 
@@ -196,6 +197,29 @@ class Build:
             await self._step(stage, command)
         return state
 
+    def may_reuse(self, chain: tuple[str, ...]) -> bool:
+        """Whether a cached layer may be taken: with ``cachefrom`` only where a local image named there has it."""
+        if not self.options.cache_from:
+            return True
+        if self._sources is None:
+            self._sources = []
+            for name in self.options.cache_from:
+                try:
+                    self._sources.append(self.services.images.resolve(name).chain)
+                except NotFound:
+                    continue
+        return any(source[:len(chain)] == chain for source in self._sources)
+
+    def _seen(self, stage: Stage, command: Command) -> bool:
+        """Whether a step that changed only the configuration was done before, with the same result."""
+        state = stage.state
+        key = key_of(state.chain, "CONFIGURATION", command.node.original, state.fingerprint())
+        cache = self.services.cache
+        known = cache.source(key) is not None
+        if not known:
+            cache.put_source(key, "")
+        return known and not self.options.no_cache and self.may_reuse(state.chain)
+
     async def _base(self, planned: PlannedStage, channel: Channel) -> StageState:
         if planned.base_stage is not None:
             state = self.finished[planned.base_stage].result().fork()
@@ -226,6 +250,7 @@ class Build:
 
     async def _step(self, stage: Stage, command: Command) -> None:
         stage.cached = False
+        chain = stage.state.chain
         try:
             await command.apply(stage)
         except SolvaError as error:
@@ -235,7 +260,8 @@ class Build:
             failure = InvalidParameter(f"{command.node.name} failed: {error.strerror}: {error.filename}")
             stage.channel.fail(str(failure))
             raise located(failure, os.path.basename(self.options.dockerfile), command.node) from error
-        stage.channel.end(stage.state.fingerprint(), cached=stage.cached)
+        cached = stage.cached or (stage.state.chain == chain and self._seen(stage, command))
+        stage.channel.end(stage.state.fingerprint(), cached=cached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class ClassicChannel:
     def __init__(self, output: ClassicOutput) -> None:
         self._output = output
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._error_decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._began = 0.0
         self.held: list[dict[str, Any]] = []
         self.closed = False
@@ -105,6 +106,12 @@ class ClassicChannel:
         text = self._decoder.decode(data)
         if text:
             self._output.send(self, {"stream": text})
+
+    def error_data(self, data: bytes) -> None:
+        """In red, as Docker's."""
+        text = self._error_decoder.decode(data)
+        if text:
+            self._output.send(self, {"stream": f"\x1b[91m{text}\x1b[0m"})
 
     def status(self, value: dict[str, Any]) -> None:
         self._output.send(self, value)

@@ -34,6 +34,10 @@ class Channel(Protocol):
         """A RUN step's output."""
         ...
 
+    def error_data(self, data: bytes) -> None:
+        """A RUN step's stderr."""
+        ...
+
     def status(self, value: dict[str, Any]) -> None:
         """A pull's progress, an object of Docker's progress stream."""
         ...

@@ -102,6 +102,8 @@ class Stage:
             options = self.build.options
             fresh = options.no_cache or (self.name and self.name in options.no_cache_filter)
             record = None if fresh else cache.find(key)
+            if record is not None and not self.build.may_reuse((*self.state.chain, record.chain_id)):
+                record = None
             self.cached = record is not None
             if record is None:
                 layer = await self._make(make, init)

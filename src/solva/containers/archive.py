@@ -1,7 +1,8 @@
 """cp and export: files of a container as tar streams.
 
 A running container is seen through its first process, so volumes and tmpfs are there; a stopped one through its
-mounted root file system. All work on paths is done chrooted (kernel/rooted.py), so no link leads outside.
+mounted root file system with its volumes and binds in place. All work on paths is done chrooted (kernel/rooted.py), so
+no link leads outside.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import pwd  # noqa: F401
 import stat as modes
 import tarfile
 from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 from solva.clock import rfc3339
+from solva.containers import users
 from solva.containers.core import Core
 from solva.containers.model import Container
 from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound, SystemFailure
-from solva.kernel import rooted
+from solva.kernel import inroot, rooted
 
+T = TypeVar("T")
 _CHUNK = 256 << 10
 _GO_BITS = ((modes.S_ISUID, 1 << 23), (modes.S_ISGID, 1 << 22), (modes.S_ISVTX, 1 << 20))
 _GO_KINDS = {modes.S_IFDIR: 1 << 31, modes.S_IFLNK: 1 << 27, modes.S_IFBLK: 1 << 26, modes.S_IFIFO: 1 << 25,
@@ -29,34 +34,55 @@ _GO_KINDS = {modes.S_IFDIR: 1 << 31, modes.S_IFLNK: 1 << 27, modes.S_IFBLK: 1 <<
 
 
 class _View:
-    """The container's file system while it is used."""
+    """The container's file system while it is used. ``volumes``: with what is mounted in a stopped one, too."""
 
-    def __init__(self, core: Core, container: Container) -> None:
-        self._core, self._container = core, container
-        self._mounted = False
+    def __init__(self, core: Core, container: Container, *, volumes: bool = True) -> None:
+        self._core, self._container, self._volumes = core, container, volumes
+        self._mounted: AsyncExitStack | None = None
+        self._binds: list[tuple[str, str, bool]] = []
         self.root = ""
 
-    async def __aenter__(self) -> str:
-        container = self._container
+    async def __aenter__(self) -> _View:
+        core, container = self._core, self._container
         if container.state.alive:
             self.root = f"/proc/{container.state.pid}/root"
-        else:
-            self.root = str(await self._core.snapshots.mount(container.id))
-            self._mounted = True
-        return self.root
+            return self
+        async with AsyncExitStack() as undo:
+            self.root = str(await core.snapshots.mount(container.id))
+            undo.push_async_callback(self._unmount)
+            for point in container.mounts if self._volumes else ():
+                source = point.source
+                if point.type == "volume":
+                    user = f"{container.id}-files"
+                    path = await core.volumes.mount(point.name, user)
+                    undo.push_async_callback(core.volumes.unmount, point.name, user)
+                    source = inroot.host_path(path, point.subpath) if point.subpath else str(path)
+                elif point.type != "bind" or not os.path.lexists(source):
+                    continue
+                self._binds.append((source, point.destination, point.rw))
+            self._mounted = undo.pop_all()
+        return self
+
+    async def _unmount(self) -> None:
+        if not self._container.state.alive:
+            await self._core.snapshots.unmount(self._container.id)
 
     async def __aexit__(self, *_: object) -> None:
-        if self._mounted and not self._container.state.alive:
-            await self._core.snapshots.unmount(self._container.id)
+        if self._mounted is not None:
+            await self._mounted.aclose()
+
+    def call(self, action: Callable[[], T]) -> T:
+        """``action()`` with the container's root as ``/``; blocks."""
+        return rooted.call(self.root, action, self._binds)
 
 
 async def stat(core: Core, container: Container, path: str) -> dict[str, Any]:
     """The object that HEAD …/archive answers with."""
-    async with _View(core, container) as root:
-        return await _stat(container, root, path)
+    async with _View(core, container) as view:
+        return await _stat(container, view, path)
 
 
-async def _stat(container: Container, root: str, path: str) -> dict[str, Any]:
+async def _stat(container: Container, view: _View, path: str) -> dict[str, Any]:
     place = _clean(path)
 
     def look() -> tuple[os.stat_result, str]:
@@ -64,7 +90,7 @@ async def _stat(container: Container, root: str, path: str) -> dict[str, Any]:
         return info, os.readlink(place) if modes.S_ISLNK(info.st_mode) else ""
 
     try:
-        info, target = await asyncio.to_thread(rooted.call, root, look)
+        info, target = await asyncio.to_thread(view.call, look)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"Could not find the file {path} in container {container.id}") from None
     if target:
@@ -79,9 +105,9 @@ async def _stat(container: Container, root: str, path: str) -> dict[str, Any]:
 async def get(core: Core, container: Container, path: str) -> tuple[dict[str, Any], AsyncIterator[bytes]]:
     """What ``path`` is, and it as a tar stream under its last name."""
     view = _View(core, container)
-    root = await view.__aenter__()
+    await view.__aenter__()
     try:
-        about = await _stat(container, root, path)
+        about = await _stat(container, view, path)
     except BaseException:
         await view.__aexit__()
         raise
@@ -92,14 +118,14 @@ async def get(core: Core, container: Container, path: str) -> tuple[dict[str, An
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar:
             tar.add(place, arcname=name, filter=_anonymous)
 
-    return about, _stream(view, root, write)
+    return about, _stream(view, write)
 
 
 async def export(core: Core, container: Container) -> AsyncIterator[bytes]:
     """The whole file system, volumes left out as in Docker for a stopped container."""
-    view = _View(core, container)
+    view = _View(core, container, volumes=False)
     await view.__aenter__()
-    root = str(core.snapshots.rootfs(container.id))
+    view.root = str(core.snapshots.rootfs(container.id))
 
     def write(file: BinaryIO) -> None:
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -107,7 +133,7 @@ async def export(core: Core, container: Container) -> AsyncIterator[bytes]:
                 tar.add(f"/{name}", arcname=name, filter=_anonymous)
 
     core.event(container, "export")
-    return _stream(view, root, write)
+    return _stream(view, write)
 
 
 def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -116,13 +142,13 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return info
 
 
-async def _stream(view: _View, root: str, write: Callable[[BinaryIO], None]) -> AsyncIterator[bytes]:
+async def _stream(view: _View, write: Callable[[BinaryIO], None]) -> AsyncIterator[bytes]:
     reader, writer = os.pipe()
     file = os.fdopen(writer, "wb", buffering=_CHUNK)
 
     def work() -> None:
         with file:
-            rooted.call(root, lambda: write(file))
+            view.call(lambda: write(file))
 
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -141,19 +167,21 @@ async def _stream(view: _View, root: str, write: Callable[[BinaryIO], None]) -> 
         await view.__aexit__()
 
 
-async def put(core: Core, container: Container, path: str, data: AsyncIterator[bytes], *, no_overwrite: bool) -> None:
-    """Unpack a tar stream into directory ``path``."""
+async def put(core: Core, container: Container, path: str, data: AsyncIterator[bytes], *, no_overwrite: bool,
+              as_user: bool) -> None:
+    """Unpack a tar stream into directory ``path``. ``as_user``: what is made belongs to the container's user."""
     if container.host_config.readonly_rootfs and not _in_volume(container, path):
         raise Forbidden("container rootfs is marked read-only")
     place = _clean(path)
-    async with _View(core, container) as root:
-        await asyncio.to_thread(rooted.call, root, lambda: _check_directory(container, place, path))
+    async with _View(core, container) as view:
+        await asyncio.to_thread(view.call, lambda: _check_directory(container, place, path))
+        owner = users.resolve(Path(view.root), container.config.user, []) if as_user and container.config.user else None
         reader, writer = os.pipe()
         file = os.fdopen(reader, "rb", buffering=_CHUNK)
 
         def work() -> None:
             with file:
-                rooted.call(root, lambda: _unpack(file, place, no_overwrite))
+                view.call(lambda: _unpack(file, place, no_overwrite, owner))
 
         task = asyncio.ensure_future(asyncio.to_thread(work))
         try:
@@ -190,7 +218,7 @@ def _check_directory(container: Container, place: str, shown: str) -> None:
         raise InvalidParameter("extraction point is not a directory")
 
 
-def _unpack(file: BinaryIO, place: str, no_overwrite: bool) -> None:
+def _unpack(file: BinaryIO, place: str, no_overwrite: bool, owner: users.Identity | None) -> None:
     with tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
             target = posixpath.join(place, member.name)
@@ -202,6 +230,8 @@ def _unpack(file: BinaryIO, place: str, no_overwrite: bool) -> None:
                     raise Conflict(f"cannot overwrite {kind}: {target}")
                 if not modes.S_ISDIR(old.st_mode):
                     os.unlink(target)
+            if owner is not None:
+                member.uid, member.gid = owner.uid, owner.gid
             tar.extract(member, place, numeric_owner=True, filter="fully_trusted")
         while file.read(_CHUNK):
             pass

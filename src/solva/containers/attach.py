@@ -147,6 +147,7 @@ class AttachSession:
     def __init__(self, hub: Hub | None, options: AttachOptions, tty: bool, stdin: bool, replay: list[bytes] | None,
                  history: AsyncIterator[bytes] | None = None) -> None:
         self.tty = tty
+        self._framed = options.framed and not tty
         self._hub = hub
         self._options = options
         self._stdin = stdin
@@ -162,9 +163,15 @@ class AttachSession:
     def offer(self, stream: int, data: bytes) -> None:
         wanted = self._options.stdout if stream == STDOUT or self.tty else self._options.stderr
         if wanted:
-            self._queue.append(data if self.tty else frame(stream, data))
+            self._queue.append(frame(stream, data) if self._framed else data)
             self.pending += len(data)
             self._wake.set()
+
+    def discard(self) -> None:
+        """See StreamSession."""
+        if self._hub is not None:
+            self._hub.sessions.discard(self)
+            self._hub.drained()
 
     def end(self) -> None:
         self._ended = True
@@ -185,9 +192,7 @@ class AttachSession:
         finally:
             if reader is not None:
                 reader.cancel()
-            if self._hub is not None:
-                self._hub.sessions.discard(self)
-                self._hub.drained()
+            self.discard()
             stream.close()
 
     async def _output(self, stream: RawStream) -> None:
@@ -268,7 +273,7 @@ async def attach(core: Core, ref: str, options: AttachOptions) -> AttachSession:
     history = None
     if options.logs and container.host_config.log_config.type != "none":
         wanted = LogsOptions(stdout=options.stdout, stderr=options.stderr)
-        history = k8sfile.read(core.paths.log(container.id), wanted, tty=tty)
+        history = k8sfile.read(core.paths.log(container.id), wanted, tty=tty or not options.framed)
     if not options.stream:
         return AttachSession(None, options, tty, False, None, history)
     stdin = options.stdin and container.config.open_stdin

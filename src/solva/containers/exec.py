@@ -89,7 +89,7 @@ class Execs:
             item.size = body.console_size
         item.size = item.size or item.body.console_size
         item.started = True
-        session = ExecSession(self._core, container, item)
+        session = ExecSession(self._core, container, item, framed=not body.tty)
         if body.detach:
             await session.start_detached()
             return None
@@ -146,10 +146,11 @@ def process_spec(core: Core, container: Container, body: ExecCreate) -> dict[str
 
 
 class ExecSession:
-    """See StreamSession."""
+    """See StreamSession. ``framed``: as the start's ``Tty`` has it, whatever the exec's own says (as in Docker)."""
 
-    def __init__(self, core: Core, container: Container, item: Exec) -> None:
+    def __init__(self, core: Core, container: Container, item: Exec, *, framed: bool) -> None:
         self._core, self._container, self._item = core, container, item
+        self._framed = framed
         self.tty = item.body.tty
         self._directory = core.settings.run_root / "exec" / item.id[:16]
 
@@ -221,19 +222,26 @@ class ExecSession:
     async def _later(self, waiter: asyncio.Future[int]) -> None:
         self._finish(await waiter)
 
+    def discard(self) -> None:
+        """See StreamSession."""
+        self._finish(126)
+
     async def run(self, stream: RawStream) -> None:
         """Run the program with its streams on the connection."""
         try:
             message = await (self._run_tty(stream) if self.tty else self._run_pipes(stream))
             if message:
                 text = (message + "\r\n").encode()
-                await stream.write(text if self.tty else frame(STDERR, text))
+                await stream.write(frame(STDERR, text) if self._framed else text)
         except ConnectionError:
             pass
         finally:
             if self._item.running:
                 self._core.background(self._abandoned())
             stream.close()
+
+    def _piece(self, kind: int, data: bytes) -> bytes:
+        return frame(kind, data) if self._framed else data
 
     async def _abandoned(self) -> None:
         """The client has gone; the program goes on, as in Docker."""
@@ -267,7 +275,7 @@ class ExecSession:
             source = asyncio.ensure_future(_feed(stream, feed)) if feed >= 0 else None
             try:
                 await asyncio.gather(*(
-                    _pump_out(fd, lambda data, kind=kind: stream.write(frame(kind, data))) for kind, fd in outputs
+                    _pump_out(fd, lambda data, kind=kind: stream.write(self._piece(kind, data))) for kind, fd in outputs
                 ))
                 rc = await process.wait()
             finally:
@@ -292,7 +300,8 @@ class ExecSession:
             self._item.terminal = master
             if self._item.size:
                 pty.set_window_size(master, *self._item.size)
-            pump = asyncio.ensure_future(_pump_out(master, stream.write))
+            pump = asyncio.ensure_future(
+                _pump_out(master, lambda data: stream.write(self._piece(STDOUT, data))))
             if self._item.body.attach_stdin:
                 source = asyncio.ensure_future(
                     _feed(stream, master, detach_sequence(self._item.body.detach_keys), close=False))
@@ -399,7 +408,7 @@ async def probe(core: Core, container: Container, words: list[str], limit: float
     body = ExecCreate(cmd=words, attach_stdout=True, attach_stderr=True)
     item = Exec(new_id(), container.id, body)
     core.event(container, f"exec_create: {item.words}", execID=item.id)
-    session = ExecSession(core, container, item)
+    session = ExecSession(core, container, item, framed=True)
     output = bytearray()
     reader, writer = os.pipe()
 

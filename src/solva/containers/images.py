@@ -10,7 +10,7 @@ from solva.api.types.container import CommitOptions
 from solva.clock import rfc3339
 from solva.containers.core import Core
 from solva.containers.model import Container
-from solva.errors import InvalidParameter
+from solva.errors import InvalidParameter, SolvaError
 
 
 async def commit(core: Core, options: CommitOptions) -> str:
@@ -19,12 +19,18 @@ async def commit(core: Core, options: CommitOptions) -> str:
     image = core.images.resolve(container.image_id)
     pause = options.pause and container.state.status == "running"
     if pause:
-        await core.runtime.pause(container.id)
+        try:
+            await core.runtime.pause(container.id)
+        except SolvaError:      # it has ended meanwhile
+            pause = False
     try:
         layer = await core.snapshots.commit(container.id)
     finally:
         if pause:
-            await core.runtime.resume(container.id)
+            try:
+                await core.runtime.resume(container.id)
+            except SolvaError:
+                pass
     config = {key: value for key, value in image.config.items() if key != "rootfs"}     # images adds the layer
     config["config"] = {**image_config(container), **options.config}
     if options.changes:
@@ -32,6 +38,7 @@ async def commit(core: Core, options: CommitOptions) -> str:
     config["created"] = rfc3339(core.clock.time_ns())
     config["author"] = options.author
     config["container"] = container.id
+    config["container_config"] = msgspec.to_builtins(container.config)
     history = list(config.get("history") or [])
     history.append({"created": config["created"], "created_by": " ".join([container.path, *container.args]),
                     **({"comment": options.comment} if options.comment else {})})

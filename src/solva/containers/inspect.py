@@ -100,7 +100,7 @@ def host_view(container: Container) -> dict[str, Any]:
     view["CgroupnsMode"] = view["CgroupnsMode"] or "host"
     view["IpcMode"] = view["IpcMode"] or "private"
     view["ShmSize"] = view["ShmSize"] or DEFAULT_SHM
-    view["Runtime"] = view["Runtime"] or "crun"
+    view["Runtime"] = view["Runtime"] or "runc"
     if view["MaskedPaths"] is None:
         view["MaskedPaths"] = None if host.privileged else list(MASKED_PATHS)
     if view["ReadonlyPaths"] is None:

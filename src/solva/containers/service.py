@@ -22,6 +22,7 @@ from solva.containers import (
     create,
     images,
     inspect,
+    links,
     modify,
     monitor,
     networking,
@@ -32,7 +33,6 @@ from solva.containers import (
 )
 from solva.containers.core import Core
 from solva.containers.exec import Execs, ExecSession
-from solva.errors import NotFound
 from solva.logs import k8sfile
 
 Json = dict[str, Any]
@@ -115,7 +115,8 @@ class ContainerService:
 
     async def remove(self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         if link:
-            raise NotFound(f"Could not get parent for alias {ref}: a link ends with its container")
+            links.remove(self._core, ref)
+            return
         await remove.remove(self._core, self._core.registry.get(ref), force=force, volumes=volumes)
 
     async def prune(self, filters: Filters) -> tuple[Words, int]:
@@ -173,7 +174,7 @@ class ContainerService:
     async def archive_put(self, ref: str, path: str, data: AsyncIterator[bytes], *,
                           no_overwrite_dir_non_dir: bool = False, copy_uid_gid: bool = False) -> None:
         await archive.put(self._core, self._core.registry.get(ref), path, data,
-                          no_overwrite=no_overwrite_dir_non_dir)
+                          no_overwrite=no_overwrite_dir_non_dir, as_user=copy_uid_gid)
 
     async def commit(self, options: CommitOptions) -> str:
         return await images.commit(self._core, options)

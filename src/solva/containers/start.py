@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from solva.containers import health, monitor, networking, state, users
+from solva.containers import health, links, monitor, networking, state, users
 from solva.containers.core import Core, Live
 from solva.containers.create import spec_init
 from solva.containers.model import Container, MountPoint
@@ -204,7 +204,7 @@ def _surroundings(core: Core, container: Container, rootfs: Path, network: _Netw
         netns_private=network.private, ipc=ipc, pid=pid, uts=host.uts_mode, shm=shm,
         hostname=container.config.hostname, files=network.files, mounts=points,
         init=spec_init() if host.init else "", seccomp=seccomp, annotations=annotations,
-        oom_score_adj=_oom_score(host.oom_score_adj), extra_env=(),
+        oom_score_adj=_oom_score(host.oom_score_adj), extra_env=tuple(links.environment(core, container)),
     )
 
 

@@ -172,6 +172,8 @@ async def top(core: Core, container: Container, arguments: str) -> dict[str, Any
         raise SystemFailure("top needs ps on the host: apt-get install procps")
     pids = core.runtime.processes(core.runtime.cgroup_path(container.id, container.host_config.cgroup_parent))
     done = await core.runtime.spawner.run([program, *words])
+    if b"crun" in done.stdout:      # a program that has been started this moment still looks like its runtime
+        done = await core.runtime.spawner.run([program, *words])
     if done.rc != 0:
         raise InvalidParameter(f"ps: {done.stderr.decode(errors='replace').strip()}")
     lines = done.stdout.decode(errors="replace").splitlines()

@@ -4,6 +4,7 @@ masked paths and devices, on a network sandbox of their own."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class StepSpec:
     cwd: str
     user: str
     output: Callable[[bytes], None]
+    errors: Callable[[bytes], None] | None = None       # what takes stderr; None: ``output``, in one stream with stdout
     mounts: tuple[StepMount, ...] = ()
     network: str = ""
     extra_hosts: tuple[str, ...] = ()
@@ -112,16 +114,23 @@ class StepRunner:
 
     async def _execute(self, identifier: str, bundle: Path, spec: StepSpec) -> int:
         loop = asyncio.get_running_loop()
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        stream = asyncio.StreamReader(limit=CHUNK, loop=loop)
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream),
-                                                    os.fdopen(reader, "rb"))
-        try:
+        outputs = [spec.output] if spec.errors is None else [spec.output, spec.errors]
+        async with AsyncExitStack() as undo:
+            writers, streams = [], []
             try:
-                process = await self._runtime.run(identifier, bundle, fds={1: writer, 2: writer})
+                for _ in outputs:
+                    reader, writer = os.pipe2(os.O_CLOEXEC)
+                    writers.append(writer)
+                    stream = asyncio.StreamReader(limit=CHUNK, loop=loop)
+                    transport, _ = await loop.connect_read_pipe(
+                        functools.partial(asyncio.StreamReaderProtocol, stream), os.fdopen(reader, "rb"))
+                    undo.callback(transport.close)
+                    streams.append(stream)
+                process = await self._runtime.run(identifier, bundle, fds={1: writers[0], 2: writers[-1]})
             finally:
-                os.close(writer)
-            pump = asyncio.ensure_future(_pump(stream, spec))
+                for writer in writers:
+                    os.close(writer)
+            pump = asyncio.gather(*(_pump(*pair) for pair in zip(streams, outputs, strict=True)))
             try:
                 code = await process.wait()
             except asyncio.CancelledError:
@@ -133,17 +142,15 @@ class StepRunner:
             self._runtime.kill_all(self._runtime.cgroup_path(identifier))
             await pump
             return code if code >= 0 else 128 - code
-        finally:
-            transport.close()
 
     async def _gone(self, identifier: str) -> None:
         """crun's state and the cgroup of a step that has ended, or must."""
         await asyncio.shield(self._runtime.delete(identifier, self._runtime.cgroup_path(identifier)))
 
 
-async def _pump(stream: asyncio.StreamReader, spec: StepSpec) -> None:
+async def _pump(stream: asyncio.StreamReader, output: Callable[[bytes], None]) -> None:
     while data := await stream.read(CHUNK):
-        spec.output(data)
+        output(data)
 
 
 def _container(identifier: str, spec: StepSpec) -> Container:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from solva import __version__
 from solva.clock import rfc3339
-from solva.events.filters import matches
+from solva.errors import InvalidParameter
+from solva.events.filters import check, matches
 
 if TYPE_CHECKING:
     from solva.clock import Clock
@@ -99,7 +100,8 @@ class System:
             "NCPU": os.cpu_count() or 1, "MemTotal": memory, "GenericResources": None,
             "DockerRootDir": str(self._config.data_root), "HttpProxy": "", "HttpsProxy": "", "NoProxy": "",
             "Name": socket.gethostname(), "Labels": [], "ExperimentalBuild": False, "ServerVersion": __version__,
-            "Runtimes": {"crun": {"path": "crun"}}, "DefaultRuntime": "crun",
+            "Runtimes": {name: {"path": "crun"} for name in ("crun", "io.containerd.runc.v2", "runc")},
+            "DefaultRuntime": "runc",
             "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False,
                       "Error": "", "RemoteManagers": None},
             "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init",
@@ -133,8 +135,16 @@ class System:
             result["BuildCache"] = await self._sources.cache_rows()
         return result
 
-    async def events(self, since: int | None, until: int | None, filters: dict[str, list[str]]) -> AsyncIterator[Json]:
+    def events(self, since: int | None, until: int | None, filters: dict[str, list[str]]) -> AsyncIterator[Json]:
         """History from ``since``, then live up to ``until`` (ns since the epoch; None: without end)."""
+        check(filters)
+        if since is not None and until is not None and since > until:
+            raise InvalidParameter(f"`since` time ({_seconds(since)}) cannot be after `until` time "
+                                   f"({_seconds(until)})")
+        return self._events(since, until, filters)
+
+    async def _events(self, since: int | None, until: int | None,
+                      filters: dict[str, list[str]]) -> AsyncIterator[Json]:
         import asyncio
 
         subscription = self._bus.subscribe()
@@ -155,6 +165,11 @@ class System:
                 return
         finally:
             subscription.close()
+
+
+def _seconds(moment: int) -> str:
+    whole, rest = divmod(moment, 1_000_000_000)
+    return f"{whole}.{rest:09}" if rest else str(whole)
 
 
 def architecture() -> str:

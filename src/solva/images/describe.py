@@ -50,6 +50,9 @@ def inspect(record: ImageRecord, layers: LayerStore) -> Json:
         "Metadata": {"LastTagTime": rfc3339(record.last_tag)},
         "Config": dict(sorted(shown.items())),
     }
+    if config.get("container") or config.get("container_config"):      # what versions before 1.45 show
+        result["Container"] = config.get("container") or ""
+        result["ContainerConfig"] = config.get("container_config") or {}
     if config.get("variant"):
         result["Variant"] = config["variant"]
     return result

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000      # a mount namespace of its own; implies CLONE_FS
 _HIGH = 64  # descriptors are first moved above any number a child wants, so that no dup2 hides a later source
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _libc = ctypes.CDLL(None, use_errno=True)

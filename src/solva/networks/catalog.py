@@ -114,7 +114,8 @@ class Catalog:
             enable_ipv4=request.enable_ipv4 is not False, enable_ipv6=bool(request.enable_ipv6),
             internal=request.internal, attachable=request.attachable, config_only=request.config_only,
             config_from=request.config_from.network, ipam_driver=request.ipam.driver or "default",
-            ipam_options=dict(request.ipam.options), options=dict(request.options), labels=dict(request.labels))
+            ipam_options=None if request.ipam.options is None else dict(request.ipam.options),
+            options=dict(request.options), labels=dict(request.labels))
         if request.config_only:
             return self._keep_config(record, request)
         return await self._make(record, request.ipam.config, driver)

@@ -40,6 +40,8 @@ def _address_problem(network: Network, address: str) -> list[str]:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return [f"invalid IP address: {address}"]
+    if ip.version == 6 and not network.enable_ipv6:
+        return []       # kept and shown, and of no effect, as in Docker
     pools = [pool for pool in network.pools if (":" in pool.subnet) == (ip.version == 6)]
     if not any(pool.given for pool in pools):
         return ["user specified IP address is supported only when connecting to networks with user configured subnets"]

@@ -45,6 +45,7 @@ class Request:
         "_query",
         "_raw_query",
         "_ready",
+        "_version",
         "connection",
         "headers",
         "keep_alive",
@@ -70,6 +71,7 @@ class Request:
         self.keep_alive = True
         self.responded = False
         self._raw_query = query
+        self._version: tuple[int, int] | None = None
         self._query: dict[str, str] | None = None
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
@@ -104,6 +106,13 @@ class Request:
             return int(value)
         except ValueError:
             raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+
+    def before(self, major: int, minor: int) -> bool:
+        """Whether the client speaks a version of the API older than this one."""
+        if self._version is None:
+            first, _, second = self.version.partition(".")
+            self._version = (int(first), int(second))
+        return self._version < (major, minor)
 
     # body ------------------------------------------------------------------------------------------------------
 
@@ -182,6 +191,14 @@ class Request:
         return self.connection.hijack(f"{head}{COMMON_HEADERS}\r\n".encode("latin-1"))
 
 
+    def upgrade(self, protocol: str, extra: str) -> Hijacked:
+        """Take the connection over for another protocol."""
+        self.responded = True
+        self.keep_alive = False
+        head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n{extra}"
+        return self.connection.hijack(f"{head}{COMMON_HEADERS}\r\n".encode("latin-1"))
+
+
 class Stream:
     """The chunked body of an answer under way."""
 
@@ -240,6 +257,11 @@ class Hijacked:
     async def write(self, data: bytes) -> None:
         self._connection.send(data)
         await self._connection.drain()
+
+    def write_soon(self, data: bytes) -> None:
+        """Without waiting, and for nothing when the client is gone."""
+        if not self._connection.gone:
+            self._connection.send(data)
 
     def close(self) -> None:
         self._connection.close()

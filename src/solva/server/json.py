@@ -83,4 +83,4 @@ def moment(request: Request, name: str) -> int | None:
     try:
         return parse_rfc3339(text)
     except ValueError:
-        raise InvalidParameter(f"invalid value for {name}: {text!r}") from None
+        raise InvalidParameter(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None

@@ -21,10 +21,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def progress_stream(
-    request: Request, work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]]
+    request: Request, work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]], *, in_band: bool = False
 ) -> None:
-    """Run ``work`` with a progress callback. An error before the first line is an ordinary answer; after it,
-    ``{"errorDetail": …, "error": …}`` ends the stream."""
+    """Run ``work`` with a progress callback. An error before the first line is an ordinary answer (not with
+    ``in_band``); after it, ``{"errorDetail": …, "error": …}`` ends the stream."""
     stream: Stream | None = None
     lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -49,7 +49,9 @@ async def progress_stream(
             raise
         except Exception as error:
             if stream is None:
-                raise
+                if not in_band:
+                    raise
+                stream = await request.stream()
             if not isinstance(error, SolvaError):
                 log.error("%s failed", request.path, exc_info=error)
             text = str(error) or type(error).__name__

@@ -82,7 +82,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
             cpu_quota=numbers["cpuquota"],
             cpuset_cpus=query.get("cpusetcpus") or "",
             ulimits=tuple(_json(query, "ulimits", list[BuildUlimit] | None) or ()),
-            notes=_notes(query, cache_from),
+            notes=_notes(query),
         )
 
 
@@ -98,15 +98,13 @@ def _refuse(query: Mapping[str, Any], flags: dict[str, bool]) -> None:
     if query.get("isolation") not in (None, "", "default"):
         raise InvalidParameter(f"Unsupported isolation: {query['isolation']!r}")
     if _json(query, "securityopt", list[str] | None):
-        raise NotImplementedHere("security options are not supported for builds")
+        raise InvalidParameter("security options are not supported on linux")
     if query.get("cgroupparent"):
         raise NotImplementedHere("a cgroup parent is not supported for builds")
 
 
-def _notes(query: Mapping[str, Any], cache_from: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(query: Mapping[str, Any]) -> tuple[str, ...]:
     notes = []
-    if cache_from:
-        notes.append(f"cache-from {', '.join(cache_from)} is not used: the build cache goes by content, on this engine")
     if query.get("cpusetmems"):
         notes.append("cpuset-mems is not used")
     return tuple(notes)
@@ -135,9 +133,9 @@ def _json(query: Mapping[str, Any], name: str, kind: Any) -> Any:
 
 
 def _hosts(value: Any) -> list[str]:
-    """``host:ip`` entries: a JSON list, or one comma-separated string (docker-py)."""
+    """``host:ip`` entries: a repeated parameter, a JSON list, or one comma-separated string (old clients)."""
     if not isinstance(value, str):
-        return [str(entry) for entry in value]
+        return [entry for item in value for entry in _hosts(str(item))]
     if value.startswith("["):
         try:
             return msgspec.json.decode(value, type=list[str])

@@ -1,6 +1,6 @@
 """Containers on the wire (API v1.51): what a client sends. Answers are plain dicts built by the service.
 
-JSON ``null`` means "not given" in every place, as for a Go client; ``decode`` drops it before types are checked.
+JSON ``null`` means "not given" in every place and keys are read in any case, as in Go (``wire.py``).
 Unknown keys are ignored, as Docker does; known ones that Solva does not do are refused or warned about by
 ``containers/create.py``.
 """
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from solva.api.types.wire import reader
 from solva.errors import InvalidParameter
 
 T = TypeVar("T")
@@ -285,6 +286,7 @@ class AttachOptions(msgspec.Struct, frozen=True):
     stream: bool = False
     logs: bool = False
     detach_keys: str = ""
+    framed: bool = True     # without a terminal: stdout and stderr told apart (not on a websocket)
 
 
 class LogsOptions(msgspec.Struct, frozen=True):
@@ -313,19 +315,10 @@ class CommitOptions(msgspec.Struct, frozen=True):
     config: dict[str, Any] = {}
 
 
-def without_nulls(value: Any) -> Any:
-    """``value`` with every key whose value is null left out, at every depth."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value if item is not None]
-    return value
-
-
 def decode(raw: bytes | dict[str, Any], type_: type[T]) -> T:
     """A request body as ``type_``. InvalidParameter says which key is wrong."""
     try:
         value = msgspec.json.decode(raw) if isinstance(raw, (bytes, bytearray, memoryview)) else raw
-        return msgspec.convert(without_nulls(value), type_, strict=True)
+        return msgspec.convert(reader(type_)(value), type_, strict=True)
     except msgspec.MsgspecError as error:
         raise InvalidParameter(f"invalid JSON: {error}") from error

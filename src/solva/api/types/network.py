@@ -25,7 +25,7 @@ class IpamPool(msgspec.Struct, frozen=True, rename=_wire):
 
 class Ipam(msgspec.Struct, frozen=True, rename=_wire):
     driver: str = ""
-    options: dict[str, str] = {}
+    options: dict[str, str] | None = None      # null stays null in inspect
     config: list[IpamPool] = []
 
 

@@ -166,6 +166,9 @@ class StatusChannel:
         if self._vertex is not None:
             self._vertex.log(data)
 
+    def error_data(self, data: bytes) -> None:
+        self.data(data)
+
     def status(self, value: dict[str, Any]) -> None:
         """A pull: layers by their ids."""
         identifier, detail = value.get("id", ""), value.get("progressDetail") or {}

@@ -93,10 +93,10 @@ class Run:
             stubs = Stubs(str(root), targets)
             spec = StepSpec(
                 f"build{new_id()[:16]}", root, words, tuple(f"{name}={value}" for name, value in env.items()),
-                state.workdir, state.config.get("User") or "", stage.channel.data, tuple(real),
-                self.network or options.network_mode, options.extra_hosts, options.shm_size, options.memory,
-                options.memory_swap, options.cpu_shares, options.cpu_period, options.cpu_quota, options.cpuset_cpus,
-                tuple((limit.name, limit.soft, limit.hard) for limit in options.ulimits))
+                state.workdir, state.config.get("User") or "", stage.channel.data, stage.channel.error_data,
+                tuple(real), self.network or options.network_mode, options.extra_hosts, options.shm_size,
+                options.memory, options.memory_swap, options.cpu_shares, options.cpu_period, options.cpu_quota,
+                options.cpuset_cpus, tuple((limit.name, limit.soft, limit.hard) for limit in options.ulimits))
             code = await stage.build.services.steps.run(spec)
             stubs.remove()
         if code != 0:

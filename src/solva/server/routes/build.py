@@ -35,6 +35,7 @@ class BuildRoutes:
     async def build(self, request: Request) -> None:
         query: dict[str, Any] = dict(request.query)
         query["t"] = request.query_all("t")
+        query["extrahosts"] = request.query_all("extrahosts")
         options = BuildOptions.from_query(query)
         auth = header_json(request, "X-Registry-Config")
 

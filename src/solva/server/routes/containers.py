@@ -9,6 +9,7 @@ import msgspec
 
 from solva.api.types.container import AttachOptions, CommitOptions, ContainerCreate, LogsOptions, UpdateConfig
 from solva.errors import InvalidParameter, SolvaError
+from solva.server import versions, websocket
 from solva.server.json import decode, filters, moment, reply
 from solva.server.routing import Route
 
@@ -52,23 +53,27 @@ class ContainerRoutes:
             Route("POST", f"{one}/update", self.update),
             Route("POST", f"{one}/wait", self.wait, abandons=True),
             Route("POST", f"{one}/attach", self.attach, abandons=True),
-            Route("DELETE", one, self.remove),
+            Route("GET", f"{one}/attach/ws", self.attach_websocket, abandons=True),
+            Route("DELETE", "/containers/{name...}", self.remove),
             Route("POST", "/commit", self.commit),
         ]
 
     async def list(self, request: Request) -> None:
         limit = request.integer("limit", -1)
-        reply(request, await self._containers.list(
-            all=request.flag("all"), limit=limit, size=request.flag("size"), filters=filters(request)))
+        rows = await self._containers.list(
+            all=request.flag("all"), limit=limit, size=request.flag("size"), filters=filters(request))
+        reply(request, versions.containers(request, rows))
 
     async def create(self, request: Request) -> None:
         body = await decode(request, ContainerCreate)
-        identifier, warnings = await self._containers.create(
-            request.query.get("name", ""), body, platform=request.query.get("platform", ""))
-        reply(request, {"Id": identifier, "Warnings": warnings}, 201)
+        notes = versions.create(request, body)
+        platform = "" if request.before(1, 41) else request.query.get("platform", "")
+        identifier, warnings = await self._containers.create(request.query.get("name", ""), body, platform=platform)
+        reply(request, {"Id": identifier, "Warnings": [*warnings, *notes]}, 201)
 
     async def inspect(self, request: Request) -> None:
-        reply(request, await self._containers.inspect(request.params["name"], size=request.flag("size")))
+        value = await self._containers.inspect(request.params["name"], size=request.flag("size"))
+        reply(request, versions.container(request, value))
 
     async def start(self, request: Request) -> None:
         await request.body()
@@ -107,6 +112,7 @@ class ContainerRoutes:
 
     async def update(self, request: Request) -> None:
         body = await decode(request, UpdateConfig)
+        versions.update(request, body)
         reply(request, {"Warnings": await self._containers.update(request.params["name"], body)})
 
     async def remove(self, request: Request) -> None:
@@ -145,8 +151,21 @@ class ContainerRoutes:
             detach_keys=request.query.get("detachKeys", ""),
         )
         session = await self._containers.attach(request.params["name"], options)
-        modern = tuple(map(int, request.version.split("."))) >= (1, 42)
+        modern = not request.before(1, 42)
         stream = await request.hijack(MULTIPLEXED if modern and not session.tty else RAW)
+        await session.run(stream)
+
+    async def attach_websocket(self, request: Request) -> None:
+        options = AttachOptions(
+            stream=request.flag("stream"), stdin=request.flag("stdin"), stdout=request.flag("stdout"),
+            stderr=request.flag("stderr"), logs=request.flag("logs"),
+            detach_keys=request.query.get("detachKeys", ""), framed=False)
+        session = await self._containers.attach(request.params["name"], options)
+        try:
+            stream = await websocket.accept(request)
+        except SolvaError:
+            session.discard()
+            raise
         await session.run(stream)
 
     async def logs(self, request: Request) -> None:
@@ -158,7 +177,7 @@ class ContainerRoutes:
             timestamps=request.flag("timestamps"), tail=_tail(request), details=request.flag("details"),
         )
         tty, lines = await self._containers.logs(request.params["name"], options)
-        modern = tuple(map(int, request.version.split("."))) >= (1, 42)
+        modern = not request.before(1, 42)
         stream = await request.stream(content_type=MULTIPLEXED if modern and not tty else RAW)
         async for data in lines:
             await stream.write(data)

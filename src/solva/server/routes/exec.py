@@ -38,8 +38,8 @@ class ExecRoutes:
         if session is None:  # detached
             request.respond(200)
             return
-        modern = tuple(map(int, request.version.split("."))) >= (1, 42)
-        stream = await request.hijack(MULTIPLEXED if modern and not session.tty else RAW)
+        modern = not request.before(1, 42)
+        stream = await request.hijack(MULTIPLEXED if modern and not body.tty else RAW)
         await session.run(stream)
 
     async def resize(self, request: Request) -> None:

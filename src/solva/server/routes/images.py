@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from solva.errors import InvalidParameter
+from solva.server import versions
 from solva.server.json import filters, header_json, reply
 from solva.server.progress import progress_stream
 from solva.server.routing import Route
@@ -40,13 +41,15 @@ class ImageRoutes:
         ]
 
     async def list(self, request: Request) -> None:
-        reply(request, await self._images.list(
-            filters(request), all=request.flag("all"), shared_size=request.flag("shared-size"),
-            digests=request.flag("digests"),
-        ))
+        wanted = filters(request)
+        if request.before(1, 41) and request.query.get("filter"):
+            wanted.setdefault("reference", []).append(request.query["filter"])
+        rows = await self._images.list(wanted, all=request.flag("all"), shared_size=request.flag("shared-size"),
+                                       digests=request.flag("digests"))
+        reply(request, versions.images(request, rows))
 
     async def inspect(self, request: Request) -> None:
-        reply(request, await self._images.inspect(request.params["name"]))
+        reply(request, versions.image(request, await self._images.inspect(request.params["name"])))
 
     async def history(self, request: Request) -> None:
         reply(request, self._images.history(request.params["name"]))
@@ -123,7 +126,7 @@ class ImageRoutes:
     async def load(self, request: Request) -> None:
         async def load(progress: Callable[[dict[str, Any]], None]) -> None:
             await self._images.load(request.chunks(), progress=progress, quiet=request.flag("quiet"))
-        await progress_stream(request, load)
+        await progress_stream(request, load, in_band=True)
 
     async def distribution(self, request: Request) -> None:
         auth = header_json(request, "X-Registry-Auth")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from solva.errors import InvalidParameter, NotImplementedHere, Unavailable
+from solva.server import versions
 from solva.server.json import decode, filters, moment, reply
 from solva.server.routing import Route
 
@@ -53,25 +54,28 @@ class SystemRoutes:
         reply(request, self._system.version())
 
     async def info(self, request: Request) -> None:
-        reply(request, await self._system.info())
+        reply(request, versions.info(request, await self._system.info()))
 
     async def auth(self, request: Request) -> None:
         body = await decode(request, dict[str, Any])
         reply(request, await self._system.auth(body))
 
     async def disk_usage(self, request: Request) -> None:
-        kinds = set(request.query_all("type"))
+        kinds = set() if request.before(1, 42) else set(request.query_all("type"))
         unknown = kinds - {"container", "image", "volume", "build-cache"}
         if unknown:
             raise InvalidParameter(f"unknown object type: {sorted(unknown)[0]}")
-        reply(request, await self._system.disk_usage(kinds))
+        reply(request, versions.disk_usage(request, await self._system.disk_usage(kinds)))
 
     async def events(self, request: Request) -> None:
         wanted = filters(request)
         since, until = moment(request, "since"), moment(request, "until")
+        found = self._system.events(since, until, wanted)
         stream = await request.stream()
         encode = msgspec.json.Encoder().encode
-        async for event in self._system.events(since, until, wanted):
+        async for event in found:
+            if event["Type"] == "image" and event["Action"] == "create" and request.before(1, 46):
+                continue
             await stream.write(encode(event) + b"\n")
         stream.end()
 

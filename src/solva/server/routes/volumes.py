@@ -46,5 +46,8 @@ class VolumeRoutes:
         request.respond(204)
 
     async def prune(self, request: Request) -> None:
-        names, space = await self._volumes.prune(filters(request))
+        wanted = filters(request)
+        if request.before(1, 42):       # every unused volume then, not only anonymous ones
+            wanted.setdefault("all", ["true"])
+        names, space = await self._volumes.prune(wanted)
         reply(request, {"VolumesDeleted": names, "SpaceReclaimed": space})
