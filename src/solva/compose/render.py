@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from solva.compose.attributes.service import ATTRIBUTES
+from solva.compose.load.yaml import Timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from solva.compose.project import Project
@@ -40,34 +41,66 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "watch": ("path", "action", "target", "exec", "include", "ignore", "initial_sync"),
     "logging": ("driver", "options"),
     "ulimit": ("soft", "hard"),
+    "device": ("path", "weight", "rate"),
+    "spec": ("kind", "value"),
+    "image": ("subpath",),
+    "develop": ("watch",),
+    "resources": ("limits", "reservations"),
+    "generic": ("discrete_resource_spec",),
+    "preference": ("spread",),
+    "provider": ("type", "options"),
+    "credential_spec": ("config", "file", "registry"),
+    "model": ("endpoint_var", "model_var"),
+    "ipam": ("driver", "config"),
+    "pool": ("subnet", "gateway", "ip_range", "aux_addresses"),
 }
 _NETWORK = ("name", "driver", "driver_opts", "ipam", "external", "internal", "attachable", "labels", "enable_ipv4",
             "enable_ipv6")
 _VOLUME = ("name", "driver", "driver_opts", "external", "labels")
 _FILE = ("name", "file", "environment", "content", "external", "labels", "driver", "driver_opts", "template_driver")
-_POOL = ("subnet", "gateway", "ip_range", "aux_addresses")
-_ALWAYS = frozenset((("dependency", "required"),))
+_MODEL = ("name", "model", "context_size", "runtime_flags")
+_ALWAYS = frozenset((("dependency", "required"), ("ulimit", "soft"), ("ulimit", "hard"), ("spec", "kind"),
+                     ("spec", "value"), ("device", "path"), ("device", "weight"), ("device", "rate"), ("watch", "path"),
+                     ("watch", "action")))
+# Sizes, whose "0" is as good as nothing.
+_SIZES = frozenset(("mem_limit", "mem_reservation", "memswap_limit", "mem_swappiness", "shm_size", "memory", "size"))
+# Durations that are no pointers in Compose's model.
+_PLAIN_DURATIONS = frozenset((("update_config", "delay"), ("update_config", "monitor")))
 # Empty values that Compose's model keeps, since the field is a pointer there.
 _KEEP_EMPTY = frozenset(("init", "attach", "scale", "replicas", "build", "deploy", "healthcheck", "logging", "bind",
                          "volume", "tmpfs", "image", "stop_grace_period", "command", "entrypoint", "credential_spec",
                          "develop", "parallelism", "max_attempts", "limits", "reservations", "blkio_config", "retries",
-                         "enable_ipv4", "enable_ipv6", "interval", "timeout", "start_period", "start_interval",
-                         "restart_policy", "update_config", "rollback_config", "provider"))
+                         "enable_ipv4", "enable_ipv6", "restart_policy", "update_config", "rollback_config",
+                         "provider", "discrete_resource_spec", "max_failure"))
+_DICTS = frozenset(("build", "deploy", "healthcheck", "logging", "bind", "volume", "tmpfs", "image", "credential_spec",
+                    "develop", "limits", "reservations", "blkio_config", "restart_policy", "update_config",
+                    "rollback_config", "provider", "discrete_resource_spec"))
 _ORDER = {name: index for index, name in enumerate(ATTRIBUTES)}
 
 
 def _pick(value: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """``value`` in field order, unknown (``x-``) keys last, empty fields left out."""
+    """``value`` in field order, ``x-`` keys last, empty fields left out."""
     fields = _FIELDS[kind]
     result = {}
     for key in fields:
-        if key in value and (_given(value[key]) or (key in _KEEP_EMPTY and value[key] is not None)
-                             or (kind, key) in _ALWAYS):
+        if key in value and (_shown(key, value[key]) or (kind, key) in _ALWAYS) and not (
+                value[key] == "0s" and (kind, key) in _PLAIN_DURATIONS):
             result[key] = value[key]
     for key in sorted(value):
-        if key not in fields:
+        if key.startswith("x-"):
             result[key] = value[key]
     return result
+
+
+def _shown(key: str, value: Any) -> bool:
+    """Whether Compose prints a field: not when it is empty, unless it is a pointer in Compose's model."""
+    if value is None or (value == "0" and key in _SIZES):
+        return False
+    if key in _KEEP_EMPTY:
+        # `tmpfs` and `image` are also the names of a list and a string.
+        return value not in ("", []) or key in ("command", "entrypoint") if key not in _DICTS else (
+            isinstance(value, dict) or _given(value))
+    return _given(value)
 
 
 def _given(value: Any) -> bool:
@@ -82,75 +115,91 @@ def _sorted(value: Any) -> Any:
 
 
 def _service_part(name: str, value: Any) -> Any:
-    if name == "build":
-        return _build(value)
-    if name == "deploy":
-        return _deploy(value)
-    if name in ("ports", "devices"):
-        return [_pick(item, name) for item in value]
-    if name in ("configs", "secrets"):
-        return [_pick(item, "configs") for item in value]
-    if name == "volumes":
-        return [_mount(item) for item in value]
-    if name == "networks":
-        return {key: value[key] if value[key] is None else _sorted_in(_pick(value[key], "network"))
-                for key in sorted(value)}
-    if name == "depends_on":
-        return {key: _pick(value[key], "dependency") for key in sorted(value)}
-    if name == "ulimits":
-        return {key: _pick(value[key], "ulimit") if isinstance(value[key], dict) else value[key]
-                for key in sorted(value)}
-    if name == "gpus":
-        return [_pick(item, "request") for item in value]
-    if name in ("post_start", "pre_stop"):
-        return [_pick(item, "hooks") for item in value]
-    if name == "develop":
-        return {"watch": [_pick(item, "watch") for item in value.get("watch") or ()],
-                **{key: item for key, item in value.items() if key != "watch"}}
-    if name in ("healthcheck", "logging", "blkio_config"):
-        return _sorted_in(_pick(value, name))
-    return _sorted(value)
+    part = _PARTS.get(name)
+    if part is not None:
+        return part(value)
+    return _sorted_in(_pick(value, name)) if name in _RECORDS else _sorted(value)
 
 
 def _sorted_in(value: dict[str, Any]) -> dict[str, Any]:
     return {key: _sorted(item) for key, item in value.items()}
 
 
-def _mount(item: Mapping[str, Any]) -> dict[str, Any]:
-    result = _pick(item, "volumes")
-    for kind in ("bind", "volume", "tmpfs"):
-        if isinstance(result.get(kind), dict):
-            result[kind] = _sorted_in(_pick(result[kind], kind))
+def _each(kind: str) -> Callable[[Any], Any]:
+    return lambda value: [_sorted_in(_pick(item, kind)) for item in value]
+
+
+def _by_name(kind: str) -> Callable[[Any], Any]:
+    return lambda value: {key: _sorted_in(_pick(value[key], kind)) if isinstance(value[key], dict) else value[key]
+                          for key in sorted(value)}
+
+
+def _mounts(value: Any) -> Any:
+    result = []
+    for item in value:
+        shown = _pick(item, "volumes")
+        for kind in ("bind", "volume", "tmpfs", "image"):
+            if isinstance(shown.get(kind), dict):
+                shown[kind] = _sorted_in(_pick(shown[kind], kind))
+        result.append(shown)
+    return result
+
+
+def _blkio(value: Any) -> Any:
+    result = _pick(value, "blkio_config")
+    return {key: [_pick(entry, "device") for entry in item] if isinstance(item, list) else item
+            for key, item in result.items()}
+
+
+def _develop(value: Any) -> Any:
+    result = _pick(value, "develop")
+    if "watch" in result:
+        result["watch"] = [{key: _sorted_in(_pick(item, "hooks")) if key == "exec" else _sorted(item)
+                            for key, item in _pick(entry, "watch").items()} for entry in result["watch"]]
     return result
 
 
 def _build(value: Mapping[str, Any]) -> dict[str, Any]:
     result = _pick(value, "build")
-    if "secrets" in result:
-        result["secrets"] = [_pick(item, "configs") for item in result["secrets"]]
-    return {key: item if key == "secrets" else _sorted(item) for key, item in result.items()}
+    parts: dict[str, Callable[[Any], Any]] = {"secrets": _each("configs"), "ulimits": _by_name("ulimit")}
+    return {key: parts.get(key, _sorted)(item) for key, item in result.items()}
+
+
+def _resource(value: Any) -> Any:
+    result = _pick(value, "limits")
+    if "devices" in result:
+        result["devices"] = _each("request")(result["devices"])
+    if "generic_resources" in result:
+        result["generic_resources"] = [
+            {key: _pick(item, "spec") if key == "discrete_resource_spec" else item
+             for key, item in _pick(entry, "generic").items()} for entry in result["generic_resources"]]
+    return result
 
 
 def _deploy(value: Mapping[str, Any]) -> dict[str, Any]:
     result = _pick(value, "deploy")
-    for key in ("update_config", "rollback_config"):
+    for key, kind in (("update_config", "update_config"), ("rollback_config", "update_config"),
+                      ("restart_policy", "restart_policy"), ("placement", "placement"), ("resources", "resources")):
         if key in result:
-            result[key] = _pick(result[key], "update_config")
-    for key in ("restart_policy", "placement"):
-        if key in result:
-            result[key] = _pick(result[key], key)
+            result[key] = _pick(result[key], kind)
+    if "placement" in result and "preferences" in result["placement"]:
+        result["placement"]["preferences"] = _each("preference")(result["placement"]["preferences"])
+    for key in ("limits", "reservations"):
+        if key in result.get("resources", {}):
+            result["resources"][key] = _resource(result["resources"][key])
     if "labels" in result:
         result["labels"] = _sorted(result["labels"])
-    resources = result.get("resources")
-    if resources:
-        shown: dict[str, Any] = {}
-        for key in ("limits", "reservations"):
-            if key in resources:
-                shown[key] = _pick(resources[key], "limits")
-                if "devices" in shown[key]:
-                    shown[key]["devices"] = [_pick(item, "request") for item in shown[key]["devices"]]
-        result["resources"] = shown
-    return result
+    return {key: item for key, item in result.items() if item != {} or key in _DICTS}
+
+
+_RECORDS = frozenset(("healthcheck", "logging", "provider", "credential_spec"))
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "build": _build, "deploy": _deploy, "ports": _each("ports"), "devices": _each("devices"),
+    "configs": _each("configs"), "secrets": _each("configs"), "volumes": _mounts, "networks": _by_name("network"),
+    "depends_on": _by_name("dependency"), "ulimits": _by_name("ulimit"), "gpus": _each("request"),
+    "pre_start": _each("hooks"), "post_start": _each("hooks"), "pre_stop": _each("hooks"), "develop": _develop,
+    "models": _by_name("model"), "blkio_config": _blkio,
+}
 
 
 def ordered_service(config: Mapping[str, Any], *, as_json: bool = False) -> dict[str, Any]:
@@ -161,7 +210,7 @@ def ordered_service(config: Mapping[str, Any], *, as_json: bool = False) -> dict
         if name in ("command", "entrypoint"):
             if value is not None or as_json:
                 result[name] = value
-        elif name in config and value is not None and (_given(value) or name in _KEEP_EMPTY):
+        elif name in config and _shown(name, value):
             result[name] = _service_part(name, value)
             if as_json and name in _JSON_PARTS:
                 result[name] = _JSON_PARTS[name](result[name])
@@ -183,14 +232,31 @@ def _json_deploy(value: dict[str, Any]) -> dict[str, Any]:
     return {key: value.get(key, {}) for key in _FIELDS["deploy"] if key in value or key in ("resources", "placement")}
 
 
+def _json_ulimits(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: {part: number for part, number in item.items() if number} if isinstance(item, dict) else item
+            for key, item in value.items()}
+
+
+def _json_env_files(value: list[Any]) -> list[Any]:
+    return [item["path"] if item.get("required") else {key: item[key] for key in ("path", "required", "format")
+                                                       if key == "required" or item.get(key)} for item in value]
+
+
+def _json_hooks(value: list[Any]) -> list[Any]:
+    return [{"command": None, **item} for item in value]
+
+
 def _json_develop(value: dict[str, Any]) -> dict[str, Any]:
     order = _FIELDS["watch"]
     return {**value, "watch": [
         {key: {"command": None, **(item.get("exec") or {})} if key == "exec" else item[key]
-         for key in order if key in item or key == "exec"} for item in value["watch"]]}
+         for key in order if key in item or key == "exec"} for item in value["watch"]]} if "watch" in value else value
 
 
-_JSON_PARTS = {"blkio_config": _json_blkio, "deploy": _json_deploy, "develop": _json_develop}
+_JSON_PARTS: dict[str, Callable[[Any], Any]] = {
+    "blkio_config": _json_blkio, "deploy": _json_deploy, "develop": _json_develop, "ulimits": _json_ulimits,
+    "build": lambda value: {key: _json_ulimits(item) if key == "ulimits" else item for key, item in value.items()},
+    "env_file": _json_env_files, "pre_start": _json_hooks, "post_start": _json_hooks, "pre_stop": _json_hooks}
 
 
 def _without_extensions(value: Any) -> Any:
@@ -204,24 +270,38 @@ def ordered_network(config: Mapping[str, Any]) -> dict[str, Any]:
     result = {}
     for key in _NETWORK:
         value = config.get(key)
-        if value is None or (not _given(value) and key not in _KEEP_EMPTY):
+        if not _shown(key, value):
             continue
         if key == "ipam":
-            value = {name: [{part: _sorted(pool[part]) for part in _POOL if part in pool} for pool in value[name]]
-                     if name == "config" else value[name] for name in ("driver", "config") if name in value}
-        result[key] = _sorted(value) if key not in ("ipam",) else value
-    return {**result, **{key: config[key] for key in sorted(config) if key.startswith("x-")}}
+            value = _pick(value, "ipam")
+            if "config" in value:
+                value["config"] = _each("pool")(value["config"])
+            if not value:
+                continue
+        result[key] = value if key == "ipam" else _sorted(value)
+    return {**result, **_extensions(config)}
+
+
+def _extensions(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _sorted(config[key]) for key in sorted(config) if key.startswith("x-")}
 
 
 def ordered_volume(config: Mapping[str, Any]) -> dict[str, Any]:
     result = {key: _sorted(config[key]) for key in _VOLUME if _given(config.get(key))}
-    return {**result, **{key: config[key] for key in sorted(config) if key.startswith("x-")}}
+    return {**result, **_extensions(config)}
 
 
 def ordered_file(config: Mapping[str, Any]) -> dict[str, Any]:
     """A secret or config."""
     result = {key: _sorted(config[key]) for key in _FILE if _given(config.get(key))}
-    return {**result, **{key: config[key] for key in sorted(config) if key.startswith("x-")}}
+    if "environment" in result:
+        result.pop("content", None)
+    return {**result, **_extensions(config)}
+
+
+def ordered_model(config: Mapping[str, Any]) -> dict[str, Any]:
+    result = {key: _sorted(config[key]) for key in _MODEL if _given(config.get(key))}
+    return {**result, **_extensions(config)}
 
 
 def document(project: Project, *, as_json: bool = False) -> dict[str, Any]:
@@ -234,8 +314,8 @@ def document(project: Project, *, as_json: bool = False) -> dict[str, Any]:
         entries = getattr(project, section)
         if entries:
             result[section] = {name: function(entries[name]) for name in sorted(entries)}
-    if project.models:
-        result["models"] = _sorted(dict(project.models))
+    if project.models and not as_json:
+        result["models"] = {name: ordered_model(project.models[name]) for name in sorted(project.models)}
     for key in sorted(project.extensions):
         result[key] = _sorted(project.extensions[key])
     return result
@@ -247,6 +327,8 @@ def escaped(value: Any) -> Any:
         return {key: escaped(item) for key, item in value.items()}
     if isinstance(value, list):
         return [escaped(item) for item in value]
+    if isinstance(value, Timestamp):
+        return str(value)
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 

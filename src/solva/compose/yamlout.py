@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from solva.compose.load.yaml import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z", re.ASCII)
 _FIRST = frozenset("-?:,[]{}#&*!|>'\"%@` ")
 _OLD_BOOLEANS = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off",
                            "OFF"))
@@ -78,8 +81,7 @@ def _string(text: str, depth: int) -> str:
 
 
 def _is_base60(text: str) -> bool:
-    parts = text.lstrip("+-").split(":")
-    return len(parts) > 1 and all(part.replace("_", "").replace(".", "").isdigit() for part in parts)
+    return ":" in text and _BASE60.match(text) is not None
 
 
 def _plain(text: str) -> bool:

@@ -16,7 +16,7 @@ CASES = [
      "validating F:4:5: services.a additional properties 'imagee' not allowed (did you mean 'image'?)"),
     ("services:\n  a:\n    image: x\n   b: 1", "failed to parse F:4:4: yaml: line 4: did not find expected key"),
     ("services:\n  a:\n    image: x\n    ports: {a: 1}", "validating F:4:5: services.a.ports must be a array"),
-    ("services:\n  a:\n    image: x\n    ports: ['8o:80']", "F:4:5: Invalid hostPort: 8o"),
+    ("services:\n  a:\n    image: x\n    ports: ['8o:80']", "F:4:13: Invalid hostPort: 8o"),
     ("services:\n  a: {}", 'service "a" has neither an image nor a build context specified: invalid compose project'),
     ("services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}",
      "dependency cycle detected: a -> b -> a"),

@@ -6,25 +6,34 @@ from solva.compose.attributes import convert
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
+
+    from solva.compose.attributes.convert import Convert
 
 
 class Attribute:
     """One attribute of a service (or network, volume ...).
 
-    ``shape``: what validation accepts. ``convert``: to the canonical form. ``merge``: how a later file's value meets
-    an earlier one's (see `load.merge`). ``path``: which parts are relative paths (see `load.paths`). ``note``: why it
-    has no effect on a container request, where it has none.
+    ``convert``: to the model's form. ``note``: why it has no effect on a container request, where it has none.
+    What is valid is said by the schema (``schema/compose-spec.json``, see `load.validate`).
     """
 
-    __slots__ = ("convert", "merge", "name", "note", "path", "shape")
+    __slots__ = ("convert", "name", "note")
 
-    def __init__(self, name: str, shape: Any, convert: Callable[[Any, Any], Any] = convert.same, *,
-                 merge: str = "merge", path: str = "", note: str = "") -> None:
+    def __init__(self, name: str, convert: Convert = convert.string, *, note: str = "") -> None:
         self.name = name
-        self.shape = shape
         self.convert = convert
-        self.merge = merge
-        self.path = path
         self.note = note
+
+
+def convert_entry(rows: dict[str, Attribute], entry: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
+    """A whole service, network ...: its attributes by their rows, ``x-`` keys as they are, the rest left out."""
+    result: dict[str, Any] = {}
+    for name, value in entry.items():
+        row = rows.get(name)
+        if row is None:
+            if name.startswith("x-"):
+                result[name] = value
+        elif value is not None:
+            result[name] = convert.placed(row.convert, value, (*path, name))
+    return result

@@ -8,44 +8,76 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SIZE = re.compile(r"(-?\d+(?:\.\d+)?)\s*([kKmMgGtTpP])?[iI]?[bB]?\Z")
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_POWERS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_DURATION = re.compile(r"(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h|d|w)")
 _NANOSECONDS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000,
                 "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000, "w": 604_800_000_000_000}
 SECOND = 1_000_000_000
+_INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
+_FLOAT = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)\Z", re.ASCII | re.IGNORECASE)
+
+
+def text(value: Any) -> str:
+    """Scalars as Go's %v prints them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    return str(value)
 
 
 def size(value: Any) -> int:
     """Bytes of ``512m``, ``1.5g``, ``100``. ValueError in Docker's words."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"invalid size: '{value}'")
     if isinstance(value, int | float):
         return int(value)
-    found = _SIZE.match(value.strip())
-    if found is None:
+    last = max((value.rfind(char) for char in "0123456789. "), default=-1)
+    if last < 0:
         raise ValueError(f"invalid size: '{value}'")
-    return int(float(found[1]) * 1024 ** _POWERS[(found[2] or "").lower()])
+    digits, suffix = value[: last + 1], value[last + 1:]
+    if value[last] == " ":
+        digits = value[:last]
+    amount = number(digits)
+    if amount < 0:
+        raise ValueError(f"invalid size: '{value}'")
+    if not suffix or suffix.lower() == "b":
+        return int(amount)
+    lower = suffix.lower()
+    if lower[0] not in _POWERS or lower[1:] not in ("", "b", "ib"):
+        raise ValueError(f"invalid suffix: '{lower}' in size '{value}' (units: b, k, m, g, t, p)")
+    return int(amount * 1024.0 ** _POWERS[lower[0]])
 
 
 def duration(value: Any) -> int:
     """Nanoseconds of ``1m30s``; a bare number is refused as Go does, except 0."""
-    text = str(value)
-    body = text.lstrip("+-")
+    whole = str(value)
+    body = whole[1:] if whole[:1] in ("+", "-") else whole
     if body == "0":
         return 0
-    total = 0.0
+    total = 0
     position = 0
     for found in _DURATION.finditer(body):
-        if found.start() != position:
+        if found.start() != position or not (found[1] or found[2]):
             break
-        total += float(found[1]) * _NANOSECONDS[found[2]]
+        unit = _NANOSECONDS[found[3]]
+        total += int(found[1] or 0) * unit
+        if found[2]:
+            total += int(int(found[2]) * (unit / 10 ** len(found[2])))
         position = found.end()
     if position != len(body) or not body:
-        if re.fullmatch(r"\d+(\.\d*)?", body):
-            raise ValueError(f'time: missing unit in duration "{text}"')
-        raise ValueError(f'time: invalid duration "{text}"')
-    return round(-total if text[0] == "-" else total)
+        rest = body[position:]
+        if re.fullmatch(r"\d+(\.\d*)?", rest):
+            raise ValueError(f'time: missing unit in duration "{whole}" (as in 30s, 1m30s)')
+        unknown = re.fullmatch(r"[\d.]+([^\d.]+).*", rest)
+        if unknown is not None:
+            raise ValueError(f'time: unknown unit "{unknown[1]}" in duration "{whole}"')
+        raise ValueError(f'time: invalid duration "{whole}"')
+    return -total if whole[0] == "-" else total
 
 
 def show_duration(nanoseconds: int) -> str:
@@ -73,38 +105,41 @@ def _fraction(value: int, unit: int) -> str:
     return f"{whole}.{str(rest).rjust(len(str(unit)) - 1, '0').rstrip('0')}"
 
 
-def boolean(text: str) -> bool:
-    """YAML 1.1's words."""
-    lower = text.lower()
-    if lower in ("true", "yes", "y", "on", "1", "t"):
+def boolean(word: str) -> bool:
+    """``true`` and ``false``; YAML 1.1's other words too (see `old_boolean`)."""
+    lower = word.lower()
+    if lower in ("true", "yes", "y", "on"):
         return True
-    if lower in ("false", "no", "n", "off", "0", "f"):
+    if lower in ("false", "no", "n", "off"):
         return False
-    raise ValueError(f"invalid boolean: {text}")
+    raise ValueError(f"invalid boolean: {word}")
 
 
-def integer(text: str) -> int:
+def old_boolean(word: str) -> bool:
+    """Whether Compose takes ``word`` for a boolean and warns, since YAML 1.2 does not."""
+    return word.lower() in ("yes", "y", "on", "no", "n", "off")
+
+
+def integer(word: str, function: str = "Atoi") -> int:
     """Go's Atoi."""
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    if not _INTEGER.match(word):
+        raise ValueError(f'strconv.{function}: parsing "{word}": invalid syntax')
+    value = int(word)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f'strconv.{function}: parsing "{word}": value out of range')
+    return value
 
 
-def integer64(text: str) -> int:
+def integer64(word: str) -> int:
     """Go's ParseInt."""
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    return integer(word, "ParseInt")
 
 
-def number(text: str) -> float:
+def number(word: str) -> float:
     """Go's ParseFloat."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f'strconv.ParseFloat: parsing "{text}": invalid syntax') from None
+    if not _FLOAT.match(word):
+        raise ValueError(f'strconv.ParseFloat: parsing "{word}": invalid syntax')
+    return float(word)
 
 
 def compact(value: float) -> int | float:

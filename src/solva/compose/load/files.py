@@ -1,15 +1,14 @@
-"""One file, or several in order, to one canonical mapping: parse, interpolate, validate, canonical, extends, merge."""
+"""Files to one canonical mapping. Each: parse, interpolate, extends, include, merge, validate, long forms."""
 
 from __future__ import annotations
 
-import os
 import sys
 
+from solva.compose.attributes.convert import Misfit
 from solva.compose.errors import ComposeError
-from solva.compose.load import merge, paths
-from solva.compose.load.canonical import canonical
+from solva.compose.load import checks, environment, merge, paths, transform, unique
 from solva.compose.load.interpolate import interpolate
-from solva.compose.load.validate import cast, validate
+from solva.compose.load.reset import reset
 from solva.compose.load.yaml import parse_all
 
 TYPE_CHECKING = False
@@ -19,11 +18,15 @@ if TYPE_CHECKING:
     from solva.compose.load.options import LoadOptions
     from solva.compose.load.yaml import Document
 
+_stdin: list[str] = []
+
 
 def read(file: str) -> str:
-    """A compose file's text; ``-`` is standard input."""
+    """A compose file's text; ``-`` is standard input, which is read once."""
     if file == "-":
-        return sys.stdin.read()
+        if not _stdin:
+            _stdin.append(sys.stdin.read())
+        return _stdin[0]
     try:
         with open(file, encoding="utf-8-sig") as stream:
             return stream.read()
@@ -35,54 +38,80 @@ def read(file: str) -> str:
         raise ComposeError(f"read {file}: {(error.strerror or str(error)).lower()}") from None
 
 
-def load_files(files: list[str], options: LoadOptions, chain: tuple[str, ...] = ()) -> dict[str, Any]:
-    """All ``files``, later ones over earlier ones, includes merged in."""
-    from solva.compose.load.extends import apply_extends
-
+def load_model(files: list[str], options: LoadOptions, chain: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All ``files``, later ones over earlier ones, includes in; checked, paths from ``options.working_dir``."""
     content: dict[str, Any] = {}
-    first = True
     for file in files:
         for document in parse_all(read(file), file):
-            value = one(document, options)
-            if options.interpolate or "services" in value:
-                value = apply_extends(value, document, options)
-            for path in (*document.resets, *document.overrides):
-                content = merge.remove(content, path)
-            value = merge.once(value)
-            if value.get("include"):
-                from solva.compose.load.include import apply_include
-
-                value = apply_include(value, file, options, (*chain, file))
-            content = value if first else merge.merge_files(content, value)
-            first = False
-    content.pop("include", None)
+            content = _add(document, content, options, (*chain, file))
+    try:
+        content = transform.set_defaults(content)
+        checks.check(content)
+        if options.resolve_paths:
+            content = paths.resolve(content, options.working_dir)
+    except Misfit as error:
+        raise _placed(error, options) from None
+    environment.resolve(content, options.environment)
     return content
 
 
-def one(document: Document, options: LoadOptions) -> dict[str, Any]:
-    """One document: canonical, its own paths still relative."""
+def load_document(file: str, options: LoadOptions) -> tuple[dict[str, Any], Document]:
+    """A file named by ``extends``: no extends, includes or validation yet; its last document comes with it."""
+    content: dict[str, Any] = {}
+    documents = parse_all(read(file), file)
+    for document in documents:
+        content = _meet(content, _interpolated(document, options), options)
+        content = _long(content, options)
+    if not documents:
+        raise ComposeError(f"{file}: empty compose file")
+    return content, documents[-1]
+
+
+def _interpolated(document: Document, options: LoadOptions) -> dict[str, Any]:
+    options.places.add(document)
     value = document.value
-    if value is None:
-        raise ComposeError("empty compose file")
     if not isinstance(value, dict):
         raise ComposeError(f"{document.place(())}: top-level object must be a mapping")
-    for section in ("services", "networks", "volumes", "secrets", "configs"):
-        if section in value and value[section] is not None and not isinstance(value[section], dict):
-            raise ComposeError(f"{document.place((section,))}: {section} must be a mapping")
-        if section in value and value[section] is None:
-            value[section] = {}
-    if "version" in value:
+    result: dict[str, Any] = interpolate(value, options) if options.interpolate else value
+    return result
+
+
+def _add(document: Document, content: dict[str, Any], options: LoadOptions, chain: tuple[str, ...]) -> dict[str, Any]:
+    """One document over what came before."""
+    from solva.compose.load.validate import validate
+
+    value = _interpolated(document, options)
+    try:
+        if "services" in value:
+            from solva.compose.load.extends import apply_extends
+
+            apply_extends(value, document, options)
+        reset(content, document)
+        if "include" in value:
+            from solva.compose.load.include import apply_include
+
+            apply_include(value, options, chain)
+        content = _meet(content, value, options)
+    except Misfit as error:
+        raise _placed(error, options) from None
+    validate(content, options.places)
+    if content.pop("version", None) is not None:
         options.warn(f"{document.file}: the attribute `version` is obsolete, it will be ignored, "
                      "please remove it to avoid potential confusion")
-    if options.interpolate:
-        value = interpolate(value, options.environment, options.warn, document.place, cast)
-    validate(value, document) if options.interpolate else None
-    value.pop("version", None)
-    return canonical(value, document, strict=options.interpolate)
+    return _long(content, options)
 
 
-def load_other(file: str, options: LoadOptions) -> tuple[dict[str, Any], Document]:
-    """A file named by ``extends``: its services are used one by one, so nothing else of it matters."""
-    document = parse_all(read(file), file)[0]
-    value = one(document, options)
-    return (paths.resolve(value, os.path.dirname(file)) if options.resolve_paths else value), document
+def _meet(content: dict[str, Any], value: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
+    return unique.enforce(merge.merge_files(content, value))
+
+
+def _long(content: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
+    try:
+        # Long forms can reveal repeats: a range of ports, a volume's target.
+        return unique.enforce(transform.canonical(content, lenient=not options.interpolate, warn=options.warn))
+    except Misfit as error:
+        raise _placed(error, options) from None
+
+
+def _placed(error: Misfit, options: LoadOptions) -> ComposeError:
+    return ComposeError(f"{options.places.place(error.path)}: {error}")

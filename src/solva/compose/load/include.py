@@ -16,30 +16,64 @@ if TYPE_CHECKING:
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
 
-def apply_include(content: dict[str, Any], file: str, options: LoadOptions, chain: tuple[str, ...]) -> dict[str, Any]:
-    """``content`` with everything its ``include`` names."""
-    from solva.compose.load.files import load_files
-
-    result = {key: value for key, value in content.items() if key != "include"}
-    for entry in content["include"]:
-        files = [paths.absolute(item, options.working_dir) for item in entry["path"]]
-        for item in files:
-            if item in chain:
-                raise ComposeError("include cycle detected:\n" + "\n include ".join((*chain, item)))
-        directory = entry.get("project_directory")
-        directory = paths.absolute(directory, options.working_dir) if directory else os.path.dirname(files[0])
-        environment = dict(_environment(entry, directory, options))
-        environment.update(options.environment)
-        inner = options.inside(directory, environment)
-        imported = load_files(files, inner, chain)
-        if options.resolve_paths:
-            imported = paths.resolve(imported, directory)
-        _import(result, imported)
-    return result
+def apply_include(content: dict[str, Any], options: LoadOptions, chain: tuple[str, ...]) -> None:
+    """Everything that the ``include`` of ``content`` names, brought into it. ``chain``: the files being read."""
+    entries = content.get("include")
+    if entries is None:
+        return
+    if not isinstance(entries, list):
+        raise ComposeError(f"{options.places.place(('include',))}: `include` must be a list")
+    for index, item in enumerate(entries):
+        at = options.places.place(("include", index))
+        entry = {"path": item} if isinstance(item, str) else item
+        if not isinstance(entry, dict):
+            raise ComposeError(f"{at}: include.[{index}] must be a string or a mapping")
+        _import(content, _included(entry, options, chain, at), at)
+    del content["include"]
 
 
-def _environment(entry: dict[str, Any], directory: str, options: LoadOptions) -> dict[str, str]:
-    files = [paths.absolute(item, options.working_dir) for item in entry.get("env_file") or ()]
+def _included(entry: dict[str, Any], options: LoadOptions, chain: tuple[str, ...], at: str) -> dict[str, Any]:
+    from solva.compose.load.files import load_model
+
+    files = []
+    for item in _texts(entry.get("path"), at):
+        if paths.is_remote_file(item):
+            raise ComposeError(f"{at}: include of a remote file is not supported: {item}")
+        files.append(paths.absolute(item, options.directory))
+    if not files:
+        raise ComposeError(f"{at}: include without a path")
+    if files[0] in chain:
+        raise ComposeError("include cycle detected:\n" + chain[0] + "\n include "
+                           + "\n include ".join((*chain[1:], files[0])))
+    given = entry.get("project_directory") or ""
+    if given:
+        relative = given if os.path.isabs(given) else directory_of(given, options.directory)
+        directory = paths.absolute(given, options.directory)
+    else:
+        relative = directory_of(files[0], options.directory)
+        directory = os.path.dirname(files[0])
+    environment = {**_environment(entry, directory, options, at), **options.environment}
+    inner = options.inside(relative, directory, environment)
+    return load_model(files, inner, chain)
+
+
+def directory_of(path: str, base: str) -> str:
+    """The directory of ``path`` (itself, if it is one), as seen from ``base``."""
+    whole = paths.absolute(path, base)
+    if not os.path.isdir(whole):
+        whole = os.path.dirname(whole)
+    return os.path.relpath(whole, base)
+
+
+def _texts(value: Any, at: str) -> list[str]:
+    items = [value] if isinstance(value, str) else value or []
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ComposeError(f"{at}: a path must be a string or a list of strings")
+    return items
+
+
+def _environment(entry: dict[str, Any], directory: str, options: LoadOptions, at: str) -> dict[str, str]:
+    files = [paths.absolute(item, options.directory) for item in _texts(entry.get("env_file"), at)]
     if not files:
         default = os.path.join(directory, ".env")
         files = [default] if os.path.isfile(default) else []
@@ -47,20 +81,23 @@ def _environment(entry: dict[str, Any], directory: str, options: LoadOptions) ->
     for item in files:
         if item == "/dev/null":
             continue
+        if os.path.isdir(item):
+            raise ComposeError(f"{at}: {item} is not a file")
         if not os.path.isfile(item):
-            raise ComposeError(f"Couldn't find env file: {item}")
-        values.update(dotenv.load(item, {**values, **options.environment}))
+            raise ComposeError(f"{at}: couldn't find env file: {item}")
+        values.update(dotenv.load(item, options.environment, values, options.warn))
     return values
 
 
-def _import(target: dict[str, Any], imported: dict[str, Any]) -> None:
+def _import(target: dict[str, Any], imported: dict[str, Any], at: str) -> None:
     for section in _SECTIONS:
         entries = imported.get(section)
         if not entries:
             continue
-        existing = dict(target.get(section) or {})
+        existing = target.get(section)
+        if not isinstance(existing, dict):
+            existing = target[section] = {}
         for name, entry in entries.items():
             if name in existing and existing[name] != entry:
-                raise ComposeError(f"{section}.{name} conflicts with imported resource")
+                raise ComposeError(f"{at}: {section}.{name} conflicts with imported resource")
             existing[name] = entry
-        target[section] = existing

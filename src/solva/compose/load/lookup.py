@@ -37,37 +37,55 @@ def locate(files: list[str], directory: str, env_files: list[str], process: Mapp
     """
     base = os.path.abspath(os.path.join(cwd, directory)) if directory else ""
     named = [item if item == "-" else os.path.abspath(os.path.join(cwd, item)) for item in files]
-    start = base or (os.path.dirname(named[0]) if named and named[0] != "-" else "") or cwd
-    environment, used = _environment(env_files, start, process, cwd)
+    environment = dict(process)
+    environment.setdefault("PWD", cwd)
+    used = _add_env_files(environment, env_files, base or _directory(named) or cwd, process, cwd)
     if not named:
-        named = _from_variable(environment, base or cwd)
+        named = _from_variable(environment, cwd)
     if not named:
         named = _search(base or cwd)
-        if named and not base and os.path.dirname(named[0]) != start:
-            environment, used = _environment(env_files, os.path.dirname(named[0]), process, cwd)
-    working_dir = base or (os.path.dirname(named[0]) if named and named[0] != "-" else cwd)
+    working_dir = base or _directory(named) or cwd
+    used = _add_env_files(environment, env_files, working_dir, process, cwd) or used
     return Location(named, working_dir, environment, used)
 
 
-def _environment(env_files: list[str], directory: str, process: Mapping[str, str],
-                 cwd: str) -> tuple[dict[str, str], list[str]]:
+def _directory(files: list[str]) -> str:
+    return next((os.path.dirname(item) for item in files if item != "-"), "")
+
+
+def _add_env_files(environment: dict[str, str], env_files: list[str], directory: str, process: Mapping[str, str],
+                   cwd: str) -> list[str]:
+    """Add what env files say and ``environment`` lacks; the files. By default ``.env`` of ``directory``."""
     chosen = [os.path.abspath(os.path.join(cwd, item)) for item in env_files]
     if not chosen and process.get("COMPOSE_ENV_FILES"):
-        chosen = [os.path.abspath(os.path.join(cwd, item)) for item in process["COMPOSE_ENV_FILES"].split(",")]
+        chosen = [os.path.abspath(os.path.join(cwd, item)) for item in process["COMPOSE_ENV_FILES"].split(",") if item]
     if not chosen and not _true(process.get("COMPOSE_DISABLE_ENV_FILE", "")):
         default = os.path.join(directory, ".env")
         chosen = [default] if os.path.isfile(default) else []
     values: dict[str, str] = {}
     for item in chosen:
-        if not os.path.isfile(item):
+        if not os.path.exists(item):
             raise ComposeError(f"couldn't find env file: {item}")
-        values.update(dotenv.load(item, {**values, **process}))
-    values.update(process)
-    return values, chosen
+        if os.path.isdir(item):
+            raise ComposeError(f"{item} is a directory")
+        values.update(dotenv.load(item, environment, values, _warn))
+    for key, value in values.items():
+        environment.setdefault(key, value)
+    return chosen
+
+
+def _warn(message: str) -> None:
+    from solva.compose.load.options import warn
+
+    warn(message)
 
 
 def _true(text: str) -> bool:
-    return text.lower() in ("1", "true", "t", "yes", "y", "on")
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("", "0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise ComposeError(f'COMPOSE_DISABLE_ENV_FILE: strconv.ParseBool: parsing "{text}": invalid syntax')
 
 
 def _from_variable(environment: Mapping[str, str], base: str) -> list[str]:
@@ -75,7 +93,11 @@ def _from_variable(environment: Mapping[str, str], base: str) -> list[str]:
     if not value:
         return []
     separator = environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-    return [item if item == "-" else os.path.abspath(os.path.join(base, item)) for item in value.split(separator)]
+    found = [item if item == "-" else os.path.abspath(os.path.join(base, item)) for item in value.split(separator)]
+    for item in found:
+        if item != "-" and not os.path.exists(item):
+            raise ComposeError(f"COMPOSE_FILE: stat {item}: no such file or directory")
+    return found
 
 
 def _search(start: str) -> list[str]:
@@ -111,29 +133,33 @@ def check_name(name: str) -> str:
     return name
 
 
-def project_name(given: str, location: Location, warn: Any) -> str:
-    """The project's name: given, ``COMPOSE_PROJECT_NAME``, the last file's ``name:``, the directory's name."""
+def project_name(given: str, location: Location, warn: Any, *, normalize: bool = True, interpolate: bool = True) -> str:
+    """The project's name: given, ``COMPOSE_PROJECT_NAME``, the last ``name:`` of the files, the directory's name."""
     name = given or location.environment.get("COMPOSE_PROJECT_NAME", "")
     if name:
         return check_name(name)
     from solva.compose.load.files import read
-    from solva.compose.load.interpolate import substitute
-    from solva.compose.load.yaml import parse_all
 
     found = ""
     for file in location.files:
-        if file == "-":
-            continue
         text = read(file)
-        if "name" not in text or not any(line.startswith(("name", '"name', "'name", "{")) for line in text.split("\n")):
-            continue
-        for document in parse_all(text, file):
-            value = document.value.get("name") if isinstance(document.value, dict) else None
-            if isinstance(value, str):
-                found = substitute(value, location.environment, warn)
-    if found:
-        return check_name(found)
-    name = normalize_name(os.path.basename(os.path.abspath(location.working_dir)))
-    if not name:
-        raise ComposeError("project name must not be empty")
-    return name
+        if "name" in text and any(line.startswith(("name", '"name', "'name", "{", "?")) for line in text.split("\n")):
+            found = _named(text, file) or found
+    if not found:
+        return normalize_name(os.path.basename(os.path.abspath(location.working_dir)))
+    if interpolate:
+        from solva.compose.load.interpolate import interpolate as interpolated
+        from solva.compose.load.options import LoadOptions
+
+        found = interpolated({"name": found}, LoadOptions("", location.environment, warn=warn))["name"]
+    return normalize_name(found) if normalize else found
+
+
+def _named(text: str, file: str) -> str:
+    from solva.compose.load.yaml import parse_all
+
+    found = ""
+    for document in parse_all(text, file):
+        value = document.value.get("name") if isinstance(document.value, dict) else None
+        found = value if isinstance(value, str) and value else found
+    return found

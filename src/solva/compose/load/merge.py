@@ -1,187 +1,169 @@
-"""How a later file's value meets an earlier one's. Both are canonical; rules are the attributes' (``row.merge``).
+"""How a later file's value meets an earlier one's, as written: mappings recursively, lists appended, the rest replaced.
 
-merge: mappings recursively, lists appended, anything else replaced · override: replaced · unique: appended without
-repeats · by target: list items with the same key are merged · logging: options only of the same driver.
+Some places have rules of their own: ``KEY=VALUE`` lists and mappings are made lists and appended, ``command`` is
+replaced, options of a log driver only meet options of the same driver ... What is then said twice in a list,
+`load.unique` sorts out.
 """
 
 from __future__ import annotations
 
-from solva.compose.attributes.resources import SECTIONS
-from solva.compose.attributes.service import ATTRIBUTES
+from solva.compose.attributes.units import text
 from solva.compose.errors import ComposeError
+from solva.compose.load.tree import child, dotted, rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
     from typing import Any
 
-    Path = tuple[str | int, ...]
-    Key = Callable[[dict[str, Any]], Hashable]
+    from solva.compose.load.tree import Node, Path
 
 
 def merge_files(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Two files' contents."""
-    result = dict(base)
-    for section, value in over.items():
-        if section in ("services", *SECTIONS) and isinstance(result.get(section), dict) and value is not None:
-            rows = ATTRIBUTES if section == "services" else SECTIONS[section]
-            entries = dict(result[section])
-            for name, entry in value.items():
-                old = entries.get(name)
-                entries[name] = merge_entry(rows, old, entry) if old is not None and entry is not None else (
-                    entry if entry is not None else old)
-            result[section] = entries
-        elif section == "include" and isinstance(result.get("include"), list):
-            result["include"] = result["include"] + value
-        elif section in result and isinstance(value, dict) and isinstance(result[section], dict) \
-                and not section.startswith("x-"):
-            result[section] = merge_value(result[section], value, section)
-        elif value is not None or section not in result:
-            result[section] = value
+    """Two files' contents; ``base`` is changed and returned."""
+    result: dict[str, Any] = merge_value(base, over, PLACES, ())
     return result
 
 
 def merge_service(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Two services (``extends``)."""
-    return merge_entry(ATTRIBUTES, base, over)
-
-
-def merge_entry(rows: dict[str, Any], base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for name, value in over.items():
-        if name not in result or name.startswith("x-"):
-            result[name] = value
-            continue
-        old = result[name]
-        row = rows.get(name)
-        rule = row.merge if row is not None else "merge"
-        if value is None and rule != "override":
-            continue
-        if old is None:
-            result[name] = value
-            continue
-        function = RULES.get(rule)
-        result[name] = function(old, value) if function is not None else merge_value(old, value, name)
+    """Two services (``extends``); ``base`` is changed and returned."""
+    result: dict[str, Any] = merge_value(base, over, PLACES["services"]["*"], ("services", "x"))
     return result
 
 
-# Inside an attribute, by its last two names.
-_INNER_OVERRIDE = frozenset((("healthcheck", "test"),))
-_INNER_UNIQUE = frozenset((("build", "tags"), ("build", "cache_from"), ("build", "extra_hosts"), ("build", "platforms"),
-                           ("*", "aliases"), ("*", "link_local_ips")))
-
-
-def merge_value(base: Any, over: Any, name: str, parent: str = "") -> Any:
-    """The general rule."""
+def merge_value(base: Any, over: Any, node: Node | None, path: Path) -> Any:
+    """The value at one place. ComposeError when a mapping or a list meets something else."""
+    rule = node.get(None) if node is not None else None
+    if rule is not None:
+        return rule(base, over, node, path)
+    if over is None:
+        return base
     if isinstance(base, dict):
-        if over is None:
-            return base
         if not isinstance(over, dict):
-            raise ComposeError(f"cannot override {name}")
-        result = dict(base)
-        for key, value in over.items():
-            if key not in result or result[key] is None or key.startswith("x-") or (name, key) in _INNER_OVERRIDE:
-                result[key] = value
-            elif (name, key) in _INNER_UNIQUE or ("*", key) in _INNER_UNIQUE:
-                result[key] = unique(result[key], value)
-            else:
-                result[key] = merge_value(result[key], value, key, name)
-        return result
+            raise ComposeError(f"cannot override {dotted(path)}")
+        return merge_mappings(base, over, node, path)
     if isinstance(base, list):
-        if over is None:
-            return base
         if not isinstance(over, list):
-            raise ComposeError(f"cannot override {name}")
+            raise ComposeError(f"cannot override {dotted(path)}")
         return base + over
     return over
 
 
-def override(base: Any, over: Any) -> Any:
+def merge_mappings(base: dict[str, Any], over: dict[str, Any], node: Node | None, path: Path) -> dict[str, Any]:
+    """Key by key."""
+    for key, value in over.items():
+        base[key] = merge_value(base[key], value, child(node, key), (*path, key)) if key in base else value
+    return base
+
+
+def sequence(value: Any) -> list[Any]:
+    """A mapping as sorted ``KEY=VALUE`` items, a list as it is, a string as a list of one."""
+    if isinstance(value, dict):
+        items: list[str] = []
+        for key, item in value.items():
+            if item is None:
+                items.append(key)
+            elif isinstance(item, list):
+                items += [f"{key}={text(part)}" for part in item]
+            else:
+                items.append(f"{key}={text(item)}")
+        return sorted(items)
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, str) else []
+
+
+def appended(base: Any, over: Any, node: Node, path: Path) -> Any:
+    return sequence(base) + sequence(over)
+
+
+def hosts(base: Any, over: Any, node: Node, path: Path) -> Any:
+    first = sequence(base)
+    return first + [item for item in sequence(over) if item not in first]
+
+
+def replaced(base: Any, over: Any, node: Node, path: Path) -> Any:
     return over
 
 
-def unique(base: list[Any], over: list[Any]) -> list[Any]:
-    return list(dict.fromkeys([*base, *over]))
+def build(base: Any, over: Any, node: Node, path: Path) -> Any:
+    """A string is a context."""
+    first, second = ({"context": item} if isinstance(item, str) else item or {} for item in (base, over))
+    return merge_mappings(first, second, node, path)
 
 
-def keyed(key: Key) -> Callable[[list[dict[str, Any]], list[dict[str, Any]]], list[dict[str, Any]]]:
-    """Lists whose items are told apart by ``key``: a later item replaces the earlier in its place."""
-    def rule(base: list[dict[str, Any]], over: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        result: dict[Hashable, dict[str, Any]] = {}
-        for item in (*base, *over):
-            result[key(item)] = item
-        return list(result.values())
-    return rule
+def depends_on(base: Any, over: Any, node: Node, path: Path) -> Any:
+    first, second = (_named(item, {"condition": "service_started", "required": True}) for item in (base, over))
+    return merge_mappings(first, second, node, path)
 
 
-def port_key(item: dict[str, Any]) -> Hashable:
-    return (item.get("host_ip", ""), item.get("target"), item.get("published", ""), item.get("protocol", "tcp"))
+def named(base: Any, over: Any, node: Node, path: Path) -> Any:
+    """Lists of names are mappings without values."""
+    return merge_mappings(_named(base, None), _named(over, None), node, path)
 
 
-def logging(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _named(value: Any, default: dict[str, Any] | None) -> dict[str, Any]:
+    if isinstance(value, list):
+        return {item: None if default is None else dict(default) for item in value}
+    return value if isinstance(value, dict) else {}
+
+
+def logging(base: Any, over: Any, node: Node, path: Path) -> Any:
+    """Options are another driver's business when the driver changes."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return base if over is None else over
     if "driver" not in base or "driver" not in over or base["driver"] == over["driver"]:
-        result: dict[str, Any] = merge_value(base, over, "logging")
-        return result
+        return merge_mappings(base, over, node, path)
     return over
 
 
-def ulimits(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for name, value in over.items():
-        old = result.get(name)
-        result[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
-
-
-def ipam(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def ipam(base: Any, over: Any, node: Node, path: Path) -> Any:
     """Pools of the same subnet are merged."""
-    result: dict[str, Any] = {**base, **over}
-    pools: dict[str, dict[str, Any]] = {}
-    for pool in [*(base.get("config") or ()), *(over.get("config") or ())]:
-        subnet = pool.get("subnet", "")
-        pools[subnet] = merge_value(pools[subnet], pool, "config") if subnet in pools else pool
-    if pools:
-        result["config"] = list(pools.values())
-    return result
+    if not isinstance(base, list) or not isinstance(over, list):
+        raise ComposeError(f"{dotted(path)}: unexpected type")
+    pools: list[dict[str, Any]] = []
+    for first in base:
+        for second in over:
+            if second.get("subnet") != first.get("subnet") and not any(
+                    pool.get("subnet") == second.get("subnet") for pool in pools):
+                pools.append(second)
+                continue
+            merged = merge_mappings(first, second, None, path)
+            same = [index for index, pool in enumerate(pools) if pool.get("subnet") == merged.get("subnet")]
+            if same:
+                pools[same[0]] = merged
+            else:
+                pools.append(merged)
+    return pools
 
 
-RULES: dict[str, Callable[[Any, Any], Any]] = {
-    "override": override,
-    "unique": unique,
-    "by target": keyed(lambda item: item.get("target", "")),
-    "by target or source": keyed(lambda item: item.get("target") or item.get("source", "")),
-    "by path": keyed(lambda item: item.get("path", "")),
-    "ports": keyed(port_key),
-    "logging": logging,
-    "ulimits": ulimits,
-    "ipam": ipam,
-}
-
-
-def once(content: dict[str, Any]) -> dict[str, Any]:
-    """Repeats within one file's own lists, by the same rules."""
-    services = content.get("services")
-    if not services:
-        return content
-    result = {}
-    for name, service in services.items():
-        if service:
-            service = dict(service)
-            for attribute, value in service.items():
-                row = ATTRIBUTES.get(attribute)
-                if row is not None and isinstance(value, list) and row.merge in _LISTS:
-                    service[attribute] = RULES[row.merge]([], value)
-        result[name] = service
-    return {**content, "services": result}
-
-
-_LISTS = frozenset(("unique", "by target", "by target or source", "by path", "ports"))
-
-
-def remove(content: Any, path: Path) -> Any:
-    """``content`` without what stands at ``path`` (``!reset``, ``!override`` of a later file)."""
-    if not path or not isinstance(content, dict) or path[0] not in content:
-        return content
-    if len(path) == 1:
-        return {key: value for key, value in content.items() if key != path[0]}
-    return {**content, path[0]: remove(content[path[0]], path[1:])}
+PLACES = rules({
+    "networks.*.ipam.config": ipam,
+    "networks.*.labels": appended,
+    "volumes.*.labels": appended,
+    "services.*.annotations": appended,
+    "services.*.build": build,
+    "services.*.build.args": appended,
+    "services.*.build.additional_contexts": appended,
+    "services.*.build.extra_hosts": hosts,
+    "services.*.build.labels": appended,
+    "services.*.command": replaced,
+    "services.*.depends_on": depends_on,
+    "services.*.deploy.labels": appended,
+    "services.*.dns": appended,
+    "services.*.dns_opt": appended,
+    "services.*.dns_search": appended,
+    "services.*.entrypoint": replaced,
+    "services.*.env_file": appended,
+    "services.*.label_file": appended,
+    "services.*.environment": appended,
+    "services.*.extra_hosts": hosts,
+    "services.*.healthcheck.test": replaced,
+    "services.*.labels": appended,
+    "services.*.volumes.*.volume.labels": appended,
+    "services.*.logging": logging,
+    "services.*.models": named,
+    "services.*.networks": named,
+    "services.*.sysctls": appended,
+    "services.*.tmpfs": appended,
+    "services.*.ulimits.*": replaced,
+})

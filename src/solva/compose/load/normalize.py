@@ -1,11 +1,8 @@
-"""What a project leaves unsaid: default network, names, implied dependencies, resolved environment."""
+"""What a project leaves unsaid: default network, names, implied dependencies, values of ``NAME`` alone."""
 
 from __future__ import annotations
 
-import os
-
-from solva.compose.errors import ComposeError
-from solva.compose.load import dotenv
+from solva.compose.load.transform import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,120 +16,83 @@ _NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 def normalize(content: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
     """``content`` with all defaults in place."""
-    result = dict(content)
-    services = {name: _service(entry or {}, options) for name, entry in (result.get("services") or {}).items()}
-    result["services"] = services
-    networks = dict(result.get("networks") or {})
-    if "default" not in networks and any("default" in (entry.get("networks") or ()) for entry in services.values()):
-        networks["default"] = None
-    result["networks"] = networks
-    for section in ("networks", "volumes", "configs", "secrets", "models"):
-        if section in result:
-            result[section] = {name: _named(name, entry, options.name, section)
-                               for name, entry in (result[section] or {}).items()}
-    return result
+    content["name"] = options.name
+    services = content.get("services") or {}
+    _default_network(content, services)
+    for entry in services.values():
+        if isinstance(entry, dict):
+            _service(entry, options.environment)
+    for section in ("networks", "volumes", "configs", "secrets"):
+        for name, entry in (content.get(section) or {}).items():
+            if entry is None:
+                entry = content[section][name] = {}
+            if entry.get("name") is None:
+                entry["name"] = name if _true(entry.get("external")) else f"{options.name}_{name}"
+    return content
 
 
-def _named(name: str, entry: Any, project: str, section: str) -> dict[str, Any]:
-    result = dict(entry or {})
-    if not result.get("name"):
-        result["name"] = name if result.get("external") or section == "models" else f"{project}_{name}"
-    return result
+def _true(value: Any) -> bool:
+    return value is True or str(value) in ("1", "t", "T", "true", "TRUE", "True")
 
 
-def _service(entry: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
-    result = dict(entry)
-    if result.get("provider") is None and not result.get("networks") and not result.get("network_mode"):
-        result["networks"] = {"default": None}
-    if result.get("pull_policy") == "if_not_present":
-        result["pull_policy"] = "missing"
-    if result.get("build") is not None:
-        result["build"] = _build(result["build"], options)
-    if result.get("environment"):
-        result["environment"] = _resolved(result["environment"], options.environment)
-    dependencies = _implied(result)
+def _default_network(content: dict[str, Any], services: dict[str, Any]) -> None:
+    networks = content.get("networks") or {}
+    for entry in services.values():
+        if not isinstance(entry, dict) or "provider" in entry or "network_mode" in entry:
+            continue
+        if not entry.get("networks"):
+            entry["networks"] = {"default": None}
+        if "default" in entry["networks"]:
+            networks.setdefault("default", None)
+    if networks:
+        content["networks"] = networks
+
+
+def _service(entry: dict[str, Any], environment: Mapping[str, str]) -> None:
+    if entry.get("pull_policy") == "if_not_present":
+        entry["pull_policy"] = "missing"
+    build = entry.get("build")
+    if isinstance(build, dict):
+        if build.get("context") is None:
+            build["context"] = "."
+        if build.get("dockerfile") is None and build.get("dockerfile_inline") is None:
+            build["dockerfile"] = "Dockerfile"
+        if "args" in build:
+            build["args"] = _resolved(build["args"], environment, keep=False)
+    if "environment" in entry:
+        entry["environment"] = _resolved(entry["environment"], environment, keep=True)
+    for mount in entry.get("volumes") or ():
+        if isinstance(mount, dict) and isinstance(mount.get("target"), str):
+            mount["target"] = clean(mount["target"]) or "."
+    dependencies = _implied(entry, dict(entry.get("depends_on") or {}))
     if dependencies:
-        result["depends_on"] = {**dependencies, **(result.get("depends_on") or {})}
-    return result
+        entry["depends_on"] = dependencies
 
 
-def _build(value: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
-    result = dict(value)
-    if "context" not in result:
-        result["context"] = options.working_dir if options.resolve_paths else "."
-    if not result.get("dockerfile") and not result.get("dockerfile_inline"):
-        result["dockerfile"] = "Dockerfile"
-    if result.get("args"):
-        args = _resolved(result["args"], options.environment)
-        result["args"] = {key: value for key, value in args.items() if value is not None} \
-            if options.resolve_environment else args
-    return result
+def _resolved(value: Any, environment: Mapping[str, str], *, keep: bool) -> Any:
+    """Names without a value take the environment's; those that it lacks too are left out unless ``keep``."""
+    if isinstance(value, list):
+        found = [item if "=" in item or item not in environment else f"{item}={environment[item]}" for item in value]
+        return found if keep else [item for item in found if "=" in item]
+    if isinstance(value, dict):
+        return {key: environment.get(key) if item is None else item for key, item in value.items()
+                if keep or item is not None or key in environment}
+    return value
 
 
-def _resolved(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Keys without a value take the environment's."""
-    return {key: environment.get(key) if value is None else value for key, value in table.items()}
+def _implied(entry: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Dependencies, with those from links, shared namespaces and volumes_from."""
+    def add(name: str, restart: bool) -> None:
+        found.setdefault(name, {"condition": "service_started", "restart": restart, "required": True})
 
-
-def _implied(entry: dict[str, Any]) -> dict[str, Any]:
-    """Dependencies from links, shared namespaces, volumes_from and build contexts of other services."""
-    found: dict[str, Any] = {}
     for link in entry.get("links") or ():
-        found[link.split(":")[0]] = {"condition": "service_started", "restart": True, "required": True}
+        parts = link.split(":")
+        add(parts[0] if len(parts) == 2 else link, True)
     for attribute in _NAMESPACES:
-        value = entry.get(attribute) or ""
-        if value.startswith("service:"):
-            found[value[8:]] = {"condition": "service_started", "restart": True, "required": True}
+        value = entry.get(attribute)
+        if isinstance(value, str) and value.startswith("service:"):
+            add(value[8:], True)
     for volume in entry.get("volumes_from") or ():
         if not volume.startswith("container:"):
-            found.setdefault(volume.split(":")[0], {"condition": "service_started", "required": True})
+            add(volume.split(":")[0], False)
     return found
-
-
-def resolve_files(content: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
-    """``env_file`` and ``label_file`` read into environment and labels, and gone."""
-    services = {}
-    for name, entry in content["services"].items():
-        entry = dict(entry)
-        if entry.get("env_file"):
-            values = _environment(entry["env_file"], options)
-            entry["environment"] = {**values, **(entry.get("environment") or {})}
-        entry.pop("env_file", None)
-        if entry.get("label_file"):
-            labels: dict[str, Any] = {}
-            for file in entry["label_file"]:
-                if not os.path.isfile(file):
-                    raise ComposeError(f"label file {file} not found: stat {file}: no such file or directory")
-                labels.update(dotenv.load(file, {}))
-            entry["labels"] = {**labels, **(entry.get("labels") or {})}
-        entry.pop("label_file", None)
-        services[name] = entry
-    return {**content, "services": services}
-
-
-def _environment(files: list[dict[str, Any]], options: LoadOptions) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for item in files:
-        path = item["path"]
-        if not os.path.isfile(path):
-            if item.get("required", True):
-                raise ComposeError(f"env file {path} not found: stat {path}: no such file or directory")
-            continue
-        if item.get("format") == "raw":
-            values.update(_raw(path))
-        elif item.get("format"):
-            raise ComposeError(f'unsupported env_file format "{item["format"]}"')
-        else:
-            values.update(dotenv.load(path, {**values, **options.environment}))
-    return values
-
-
-def _raw(path: str) -> dict[str, str]:
-    """Lines as they stand: no quotes, no variables."""
-    values = {}
-    with open(path, encoding="utf-8") as stream:
-        for line in stream.read().split("\n"):
-            key, equals, value = line.strip("\r").partition("=")
-            if equals and not key.startswith("#"):
-                values[key.strip()] = value
-    return values

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from solva.compose.load.places import Places
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,16 +24,21 @@ def warn(message: str) -> None:
 
 
 class LoadOptions:
-    """Where and how to load. ``stdin`` reads ``-f -``."""
+    """Where and how to load.
 
-    __slots__ = ("consistency", "environment", "interpolate", "name", "normalize", "profiles", "resolve_environment",
-                 "resolve_paths", "services", "warn", "working_dir")
+    ``directory``: absolute; files that ``include`` and ``extends`` name are looked up there. ``working_dir``: what
+    relative paths are made to begin with: absolute for a project's own files, relative to the includer's for others.
+    """
+
+    __slots__ = ("consistency", "directory", "environment", "interpolate", "name", "normalize", "places", "profiles",
+                 "resolve_environment", "resolve_paths", "warn", "working_dir")
 
     def __init__(self, working_dir: str, environment: Mapping[str, str], *, name: str = "",
                  profiles: tuple[str, ...] = (), interpolate: bool = True, normalize: bool = True,
                  resolve_paths: bool = True, consistency: bool = True, resolve_environment: bool = True,
-                 warn: Callable[[str], None] = warn) -> None:
+                 warn: Callable[[str], None] = warn, directory: str = "", places: Places | None = None) -> None:
         self.working_dir = working_dir
+        self.directory = directory or working_dir
         self.environment = environment
         self.name = name
         self.profiles = profiles
@@ -41,9 +48,9 @@ class LoadOptions:
         self.consistency = consistency
         self.resolve_environment = resolve_environment
         self.warn = warn
+        self.places = places or Places()
 
-    def inside(self, working_dir: str, environment: Mapping[str, str]) -> LoadOptions:
-        """The same for a file of another directory."""
+    def inside(self, working_dir: str, directory: str, environment: Mapping[str, str]) -> LoadOptions:
+        """The same for files of another directory."""
         return LoadOptions(working_dir, environment, name=self.name, profiles=self.profiles,
-                           interpolate=self.interpolate, normalize=self.normalize, resolve_paths=self.resolve_paths,
-                           consistency=self.consistency, resolve_environment=self.resolve_environment, warn=self.warn)
+                           interpolate=self.interpolate, warn=self.warn, directory=directory)

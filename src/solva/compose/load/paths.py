@@ -4,93 +4,104 @@ from __future__ import annotations
 
 import os
 
+from solva.compose.load.tree import rules, walk
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/", "oci://")
+    from solva.compose.load.tree import Path
+
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+_RESOURCE = ("oci://", *_REMOTE)
 
 
 def is_remote(context: str) -> bool:
     """Whether a build context is a URL rather than a directory."""
-    return context.startswith(_REMOTE) or (context.startswith("git") and "@" in context.split("/")[0])
+    return context.startswith(_REMOTE)
+
+
+def is_remote_file(path: str) -> bool:
+    """Whether a compose file that ``include`` or ``extends`` names is elsewhere (git, OCI)."""
+    return path.startswith(_RESOURCE)
+
+
+def home(path: str) -> str:
+    """``~`` as the user's home."""
+    return os.path.normpath(os.path.expanduser("~") + "/" + path[1:]) if path[:1] == "~" else path
 
 
 def absolute(path: str, base: str) -> str:
-    """``path`` from ``base``; ``~`` is the user's home."""
-    if path[:1] == "~" and path[1:2] in ("", "/"):
-        path = os.path.expanduser("~") + path[1:]
-    return os.path.normpath(os.path.join(base, path))
+    """``path`` from ``base``; ``~`` is the user's home. An absolute path and an empty one stay as written."""
+    path = home(path)
+    return path if not path or os.path.isabs(path) else join(base, path)
+
+
+def join(base: str, path: str) -> str:
+    """Go's filepath.Join."""
+    return os.path.normpath(f"{base}/{path}" if base else path)
 
 
 def resolve(content: dict[str, Any], base: str) -> dict[str, Any]:
-    """A file's content with absolute paths."""
-    result = dict(content)
-    if result.get("services"):
-        result["services"] = {name: service(entry, base) if entry else entry
-                              for name, entry in result["services"].items()}
-    for section in ("secrets", "configs"):
-        if result.get(section):
-            result[section] = {
-                name: {**entry, "file": absolute(entry["file"], base)} if entry and entry.get("file") else entry
-                for name, entry in result[section].items()}
-    if result.get("volumes"):
-        result["volumes"] = {name: _volume(entry, base) for name, entry in result["volumes"].items()}
+    """A file's content with its paths from ``base``, in place."""
+    def local(value: Any, path: Path) -> Any:
+        return absolute(value, base) if isinstance(value, str) else value
+
+    def maybe_windows(value: Any, path: Path) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = home(value)
+        return value if os.path.isabs(value) or _windows(value) else join(base, value)
+
+    def context(value: Any, path: Path) -> Any:
+        if not isinstance(value, str) or "://" in value or value.startswith("service:") or is_remote(value):
+            return value
+        return absolute(value, base)
+
+    def extended(value: Any, path: Path) -> Any:
+        return value if is_remote_file(value) else absolute(value, base)
+
+    def watched(value: Any, path: Path) -> Any:
+        return _followed(absolute(value, base))
+
+    def mount(value: Any, path: Path) -> Any:
+        if isinstance(value, dict) and value.get("type") == "bind":
+            if "source" not in value:
+                raise ValueError('invalid mount config for type "bind": field Source must not be empty')
+            value["source"] = maybe_windows(value["source"], path)
+        return value
+
+    def volume(value: Any, path: Path) -> Any:
+        options = value.get("driver_opts") if isinstance(value, dict) and value.get("driver") == "local" else None
+        if isinstance(options, dict) and options.get("o") == "bind" and "device" in options:
+            options["device"] = maybe_windows(options["device"], path)
+        return value
+
+    result: dict[str, Any] = walk(content, rules({
+        "services.*.build.context": context,
+        "services.*.build.additional_contexts.*": context,
+        "services.*.build.ssh.*": maybe_windows,
+        "services.*.env_file.*.path": local,
+        "services.*.label_file.*": local,
+        "services.*.extends.file": extended,
+        "services.*.develop.watch.*.path": watched,
+        "services.*.volumes.*": mount,
+        "configs.*.file": maybe_windows,
+        "secrets.*.file": maybe_windows,
+        "volumes.*": volume,
+    }))
     return result
 
 
-def service(entry: dict[str, Any], base: str) -> dict[str, Any]:
-    """One service with absolute paths."""
-    result = dict(entry)
-    for name, function in _PARTS.items():
-        if result.get(name):
-            result[name] = function(result[name], base)
-    return result
+def _windows(path: str) -> bool:
+    return len(path) > 2 and path[0].isalpha() and path[1] == ":" and path[2] in "\\/" or path.startswith("\\\\")
 
 
-def _build(value: dict[str, Any], base: str) -> dict[str, Any]:
-    result = dict(value)
-    context = result.get("context")
-    if context is not None and not is_remote(context):
-        result["context"] = absolute(context, base)
-    contexts = result.get("additional_contexts")
-    if contexts:
-        result["additional_contexts"] = {
-            name: item if "://" in item or item.startswith("service:") or is_remote(item) else absolute(item, base)
-            for name, item in contexts.items()}
-    return result
-
-
-def _env_file(value: list[dict[str, Any]], base: str) -> list[dict[str, Any]]:
-    return [{**item, "path": absolute(item["path"], base)} for item in value]
-
-
-def _texts(value: list[str], base: str) -> list[str]:
-    return [absolute(item, base) for item in value]
-
-
-def _volumes(value: list[dict[str, Any]], base: str) -> list[dict[str, Any]]:
-    return [{**item, "source": absolute(item["source"], base)}
-            if item.get("type") == "bind" and item.get("source") else item for item in value]
-
-
-def _develop(value: dict[str, Any], base: str) -> dict[str, Any]:
-    return {**value, "watch": [{**item, "path": absolute(item["path"], base)} for item in value.get("watch") or ()]}
-
-
-def _extends(value: dict[str, Any], base: str) -> dict[str, Any]:
-    return {**value, "file": absolute(value["file"], base)} if value.get("file") else value
-
-
-def _volume(entry: Any, base: str) -> Any:
-    options = (entry or {}).get("driver_opts") or {}
-    if (entry or {}).get("driver") == "local" and options.get("o") == "bind" and options.get("device"):
-        return {**entry, "driver_opts": {**options, "device": absolute(options["device"], base)}}
-    return entry
-
-
-_PARTS: dict[str, Callable[[Any, str], Any]] = {
-    "build": _build, "env_file": _env_file, "label_file": _texts, "volumes": _volumes, "develop": _develop,
-    "extends": _extends,
-}
+def _followed(path: str) -> str:
+    """The first symbolic link of ``path`` replaced by what it points to."""
+    current = "/" if path.startswith("/") else ""
+    for part in path.split("/"):
+        current = os.path.join(current, part) if part else current
+        if part and os.path.islink(current):
+            return path.replace(current, os.path.realpath(current, strict=True), 1)
+    return path

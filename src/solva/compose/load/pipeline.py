@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from solva.compose.errors import InvalidProject
-from solva.compose.load import consistency, normalize, paths
-from solva.compose.load.files import load_files
+from solva.compose.attributes.convert import Misfit
+from solva.compose.attributes.resources import SECTIONS
+from solva.compose.attributes.row import convert_entry
+from solva.compose.attributes.service import ATTRIBUTES
+from solva.compose.errors import ComposeError
+from solva.compose.load import consistency, environment, normalize
+from solva.compose.load.files import load_model
+from solva.compose.load.tree import dotted
 from solva.compose.project import Project, Service
 
 TYPE_CHECKING = False
@@ -18,34 +23,49 @@ _SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
 def load_content(files: list[str], options: LoadOptions) -> dict[str, Any]:
-    """The merged content of ``files`` before profiles: paths absolute, defaults in place."""
-    content = load_files(files, options)
-    for section in ("services", "networks", "volumes", "secrets", "configs"):
-        content.setdefault(section, {})
-    if options.resolve_paths:
-        content = paths.resolve(content, options.working_dir)
-    if options.normalize:
-        content = normalize.normalize(content, options)
-    return content
+    """The merged content of ``files``: long forms, paths absolute, defaults in place; as written otherwise."""
+    content = load_model(files, options)
+    if not content:
+        raise ComposeError(f"{files[0]}: empty compose file" if files else "empty compose file")
+    if not options.name:
+        raise ComposeError("project name must not be empty")
+    return normalize.normalize(content, options) if options.normalize else content
 
 
 def load_project(files: list[str], options: LoadOptions, *, all_resources: bool = False,
-                 services: Iterable[str] = ()) -> Project:
-    """The Project of ``files``. ``services`` are named by the user, so their profiles count as active."""
-    content = load_content(files, options)
-    enabled, disabled = split_profiles(content["services"], options.profiles, tuple(services))
+                 services: Iterable[str] = (), keep_env_files: bool = False) -> Project:
+    """The Project of ``files``. ``services`` are named by the user, so their profiles count as active.
+
+    ``keep_env_files``: ``env_file`` stays beside what it says (for the hash that `config --hash` prints).
+    """
+    content = decoded(load_content(files, options), options)
+    enabled, disabled = split_profiles(content["services"], options.profiles, ())
     if options.consistency:
-        consistency.check_resources(content)
-    active = {**content, "services": enabled}
-    if options.consistency:
-        consistency.check(active, set(content["services"]))
-        consistency.check_cycles(content["services"])
-        _check_profiles(enabled, disabled)
+        consistency.check({**content, "services": enabled}, disabled, options.places)
+        consistency.check_container_names(enabled, options.places)
+    if services:
+        enabled, disabled = split_profiles(content["services"], options.profiles, tuple(services))
     if options.resolve_environment:
-        active = normalize.resolve_files(active, options)
+        enabled = environment.services(enabled, options, keep_files=keep_env_files)
+    enabled = environment.label_files(enabled, options)
+    active = {**content, "services": enabled}
     if not all_resources:
         active = used_only(active)
     return _project(active, disabled, files, options)
+
+
+def decoded(content: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
+    """``content`` in the types of Compose's model. ComposeError with the place of what does not fit."""
+    result = {key: value for key, value in content.items() if key.startswith("x-")}
+    try:
+        for section in _SECTIONS:
+            rows = ATTRIBUTES if section == "services" else SECTIONS[section]
+            result[section] = {name: convert_entry(rows, entry or {}, (section, name))
+                               for name, entry in (content.get(section) or {}).items()
+                               if section == "services" or not name.startswith("x-") or isinstance(entry, dict)}
+    except Misfit as error:
+        raise ComposeError(f"{options.places.place(error.path)}: {dotted(error.path)}: {error}") from None
+    return result
 
 
 def _project(content: dict[str, Any], disabled: dict[str, Any], files: list[str], options: LoadOptions) -> Project:
@@ -73,13 +93,6 @@ def split_profiles(services: Mapping[str, Any], profiles: tuple[str, ...],
         target = enabled if not wanted or "*" in active or active.intersection(wanted) else disabled
         target[name] = entry
     return enabled, disabled
-
-
-def _check_profiles(enabled: dict[str, Any], disabled: dict[str, Any]) -> None:
-    for name, entry in sorted(enabled.items()):
-        for dependency, options in sorted((entry.get("depends_on") or {}).items()):
-            if dependency in disabled and options.get("required", True):
-                raise InvalidProject(f'service "{name}" depends on undefined service "{dependency}"')
 
 
 def used_only(content: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ _NUMBER_START = frozenset("0123456789+-.")
 _SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 
 
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d?:\d\d?(\.\d+)?([Zz]|[+-]\d\d:\d\d)?)?\Z", re.ASCII)
 _HARD_INDENT = re.compile("^[ \xa0]*\xa0[ \xa0]*", re.MULTILINE)
 
 
@@ -37,6 +39,25 @@ def soft_indent(text: str) -> str:
     if "\xa0" not in text:
         return text
     return _HARD_INDENT.sub(lambda found: " " * len(found[0]), text)
+
+
+class Timestamp:
+    """A plain scalar that YAML takes for a date; nothing in a compose file may be one, save below ``x-``."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Timestamp) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __str__(self) -> str:
+        return f"{self.text}T00:00:00Z" if len(self.text) <= 10 else self.text.replace(" ", "T", 1) + (
+            "" if self.text[-1] in "Zz" else "Z")
 
 
 class Document:
@@ -78,7 +99,7 @@ def parse_all(text: str, file: str) -> list[Document]:
         raise _syntax_error(error, file) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ComposeError(f"failed to parse {file}: yaml: {error}") from None
-    return documents or [Document(file)]
+    return [document for document in documents if document.value is not None or len(documents) > 1]
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> ComposeError:
@@ -98,6 +119,7 @@ class _Builder:
         self.result = Document(file)
         self.anchors: dict[str, tuple[Any, Path]] = {}
         self.open: set[str] = set()
+        self.dropped = False
 
     def document(self) -> Document:
         self.result.value = self.node(next(self.events), ())
@@ -115,9 +137,10 @@ class _Builder:
             return self.alias(event, path)
         tag = event.tag
         if tag == "!reset":
-            self.result.resets.append(path)
+            self.result.resets.append(_plain(path))
+            self.dropped = True
         elif tag == "!override":
-            self.result.overrides.append(path)
+            self.result.overrides.append(_plain(path))
         anchor = event.anchor
         if anchor:
             self.open.add(anchor)
@@ -153,12 +176,15 @@ class _Builder:
             if type(event) is yaml.SequenceEndEvent:
                 return items
             at = (*path, len(items))
-            before = len(self.result.resets)
             value = self.node(event, at)
-            if len(self.result.resets) > before and self.result.resets[-1] == at:
-                continue
-            items.append(value)
+            if not self.taken_back():
+                items.append(value)
         return items
+
+    def taken_back(self) -> bool:
+        """Whether the node just read was a ``!reset`` one."""
+        dropped, self.dropped = self.dropped, False
+        return dropped
 
     def mapping(self, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -172,18 +198,19 @@ class _Builder:
                 raise self.fail(mark, "yaml: a mapping key must be a string")
             key = event.value
             at = (*path, key)
-            if key == "<<" and event.implicit[0]:
-                merged.append((self.node(next(self.events), (*path, "<<")), mark))
-                continue
             if key in lines:
                 raise self.fail(mark, f'line {mark.line + 1}: mapping key "{key}" already defined at line {lines[key]}')
             lines[key] = mark.line + 1
-            self.result.positions[at] = (mark.line + 1, mark.column + 1)
-            before = len(self.result.resets)
-            value = self.node(next(self.events), at)
-            if len(self.result.resets) > before and self.result.resets[-1] == at:
+            if key == "<<" and event.implicit[0]:
+                merged.append((self.node(next(self.events), at), mark))
                 continue
-            values[key] = value
+            if event.implicit[0] and not isinstance(resolve(key), str):
+                where = f"in {'.'.join(map(str, path))}" if path else "at top level"
+                raise self.fail(mark, f'non-string key {where}: {key} (write "{key}")')
+            self.result.positions[at] = (mark.line + 1, mark.column + 1)
+            value = self.node(next(self.events), at)
+            if not self.taken_back():
+                values[key] = value
         for value, mark in merged:
             self.merge_key(values, value, mark, path)
         return values
@@ -197,6 +224,11 @@ class _Builder:
                     values[key] = _copy(inherited)
                     origin = self.result.positions.get((*path, "<<", key))
                     self.result.positions.setdefault((*path, key), origin or (mark.line + 1, mark.column + 1))
+
+
+def _plain(path: Path) -> Path:
+    """``path`` without the ``<<`` it came by."""
+    return tuple(part for part in path if part != "<<")
 
 
 def _copy(value: Any) -> Any:
@@ -232,27 +264,24 @@ def resolve(text: str) -> Any:
 
 
 def _number(text: str) -> Any:
-    body = text[1:] if text[0] in "+-" else text
-    lower = body.lower()
-    if not body or not (body[0].isdigit() or body[0] == "."):
-        return text
-    if text.lower() in _SPECIAL:
-        return _SPECIAL[text.lower()]
-    try:
-        digits = body.replace("_", "") if body[0] != "_" and not body.endswith("_") else body
-        if digits.isdigit() and digits.isascii():
-            if len(digits) > 1 and digits[0] == "0" and all(char in "01234567" for char in digits):
-                value = int(digits, 8)
-            elif len(digits) > 1 and digits[0] == "0":
-                return float(text) if digits == body else text
-            else:
-                value = int(digits)
-            return -value if text[0] == "-" else value
-        if lower[:2] in ("0x", "0o", "0b"):
-            value = int(lower.replace("_", ""), 0)
-            return -value if text[0] == "-" else value
-        if all(char in "0123456789.eE+-" for char in body) and any(char.isdigit() for char in body):
-            return float(text)
-    except ValueError:
-        pass
-    return text
+    if _DATE.match(text):
+        return Timestamp(text)
+    plain = text.replace("_", "")
+    body = plain[1:] if plain[:1] in ("+", "-") else plain
+    if body.isdigit() and body.isascii():
+        if body[0] != "0" or len(body) == 1:
+            value = int(body)
+            return -value if plain[0] == "-" else value
+        if not set(body) & {"8", "9"}:
+            value = int(body, 8)
+            return -value if plain[0] == "-" else value
+    elif body[:1] == "0" and body[1:2] in ("x", "X", "o", "O", "b", "B"):
+        try:
+            value = int(body, 0)
+        except ValueError:
+            return text
+        return -value if plain[0] == "-" else value
+    if _FLOAT.match(plain):
+        return float(plain)
+    lower = text.lower()
+    return _SPECIAL[lower] if lower in _SPECIAL and text[-3:] in ("inf", "Inf", "INF", "nan", "NaN", "NAN") else text

@@ -109,14 +109,14 @@ class App:
         from solva.compose.load.options import LoadOptions, warn
 
         location = self.location
-        name = project_name(self.options.text("project-name"), location, lambda _: None)
-        given = self.options.many("profile")
-        profiles = tuple(item for value in given for item in value.split(",")) or tuple(
+        name = project_name(self.options.text("project-name"), location, lambda _: None,
+                            normalize=changes.get("normalize", True), interpolate=changes.get("interpolate", True))
+        profiles = tuple(self.options.many("profile")) or tuple(
             item.strip() for item in location.environment.get("COMPOSE_PROFILES", "").split(",") if item.strip())
         environment = {**location.environment, "COMPOSE_PROJECT_NAME": name}
         return LoadOptions(location.working_dir, environment, name=name, profiles=profiles, warn=warn, **changes)
 
-    def project(self, services: Iterable[str] = (), **changes: Any) -> Project:
+    def project(self, services: Iterable[str] = (), *, keep_env_files: bool = False, **changes: Any) -> Project:
         """The project of the files; ComposeError when there are none."""
         from solva.compose.errors import ComposeError
         from solva.compose.load.lookup import NOT_FOUND
@@ -125,7 +125,7 @@ class App:
         if not self.location.files:
             raise ComposeError(NOT_FOUND)
         return load_project(self.location.files, self.load_options(**changes), services=services,
-                            all_resources=self.options.on("all-resources"))
+                            all_resources=self.options.on("all-resources"), keep_env_files=keep_env_files)
 
     def project_or_name(self, services: Iterable[str] = ()) -> Project:
         """The project of the files, or one that has only a name (``-p`` without a file)."""
@@ -146,7 +146,10 @@ class App:
             return given
         if not self.location.files:
             raise ComposeError(NOT_FOUND)
-        return project_name("", self.location, lambda _: None)
+        name = project_name("", self.location, lambda _: None)
+        if not name:
+            raise ComposeError("project name must not be empty")
+        return name
 
     def containers(self, project: Project, services: Iterable[str] = (), *, every: bool = True,
                    one_off: bool = False) -> list[Container]:
