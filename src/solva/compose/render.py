@@ -273,7 +273,7 @@ def ordered_network(config: Mapping[str, Any]) -> dict[str, Any]:
         if not _shown(key, value):
             continue
         if key == "ipam":
-            value = _pick(value, "ipam")
+            value = _pick(config["ipam"], "ipam")
             if "config" in value:
                 value["config"] = _each("pool")(value["config"])
             if not value:
@@ -330,6 +330,15 @@ def escaped(value: Any) -> Any:
     if isinstance(value, Timestamp):
         return str(value)
     return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+def plain(value: Any) -> Any:
+    """A content as it is read, sorted, for output."""
+    if isinstance(value, dict):
+        return {key: plain(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Timestamp) else value
 
 
 def for_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def _mapping(value: dict[str, Any], depth: int, lines: list[str]) -> None:
     pad = " " * depth
     for key, item in value.items():
         name = _scalar(str(key), depth)
+        if len(name) > 128:
+            name = f"? {name}\n{pad}"
         if isinstance(item, dict) and item:
             lines.append(f"{pad}{name}:")
             _mapping(item, depth + 2, lines)
@@ -73,10 +75,12 @@ def _scalar(value: Any, depth: int) -> str:
 def _string(text: str, depth: int) -> str:
     if not text or not isinstance(resolve(text), str) or text in _OLD_BOOLEANS or _is_base60(text):
         return f'"{text}"'
-    if "\n" in text and not any(char != "\n" and char != "\t" and ord(char) < 32 for char in text):
+    if "\n" in text and " \n" not in text and text[-1] != " " and all(char in "\n\t" or _printable(ord(char)) for char in text):
         return _literal(text, depth)
-    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+    if not all(_printable(ord(char)) for char in text):
         return _double(text)
+    if "\u2028" in text or "\u2029" in text:
+        return "'" + text.replace("'", "''") + "'"
     return text if _plain(text) else "'" + text.replace("'", "''") + "'"
 
 
@@ -104,7 +108,23 @@ def _literal(text: str, depth: int) -> str:
     return f"|{indent}{chomp}\n" + "\n".join(lines)
 
 
-def _double(text: str) -> str:
-    import json
+_NAMED = {0: "0", 7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 27: "e", 34: '"', 92: "\\", 0x85: "N",
+          0xA0: "_", 0x2028: "L", 0x2029: "P"}
 
-    return json.dumps(text, ensure_ascii=False)
+
+def _double(text: str) -> str:
+    return '"' + "".join(_escaped(char) for char in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if code in _NAMED:
+        return f"\\{_NAMED[code]}"
+    if _printable(code):
+        return char
+    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
+def _printable(code: int) -> bool:
+    return 32 <= code < 127 or (0xA0 <= code < 0x10000 and not 0xD800 <= code < 0xE000 and code not in (
+        0xFEFF, 0xFFFE, 0xFFFF))

@@ -62,6 +62,8 @@ def integer(value: Any, path: Path = ()) -> int:
 
 
 def unsigned(value: Any, path: Path = ()) -> int:
+    if isinstance(value, str):
+        raise unfit(value, "uint64")
     result = integer(value)
     if result < 0:
         raise ValueError(f"cannot parse value as 'uint64': {result} overflows uint")
@@ -113,7 +115,7 @@ def mode(value: Any, path: Path = ()) -> str:
         try:
             return f"0{int(value, 8):o}"
         except ValueError:
-            raise ValueError(f'strconv.ParseInt: parsing "{value}": invalid syntax (a mode is octal, as 0440)') from None
+            raise ValueError(f'strconv.ParseInt: parsing "{value}": invalid syntax (modes are octal)') from None
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"unexpected value type {_GO.get(type(value))} for mode")
     return f"0{value:o}"
@@ -138,12 +140,12 @@ def table_of(of: Convert) -> Convert:
     return convert
 
 
-def record(fields: dict[str, Convert], *, extensions: bool = True) -> Convert:
-    """A mapping with known keys; keys without a value are left out."""
+def record(fields: dict[str, Convert], *, extensions: bool = True, defaults: dict[str, Any] | None = None) -> Convert:
+    """A mapping with known keys; keys without a value have that of ``defaults`` or are left out."""
     def convert(value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
             raise unfit(value, "map")
-        result: dict[str, Any] = {}
+        result: dict[str, Any] = dict(defaults) if defaults else {}
         for key, item in value.items():
             field = fields.get(key)
             if field is not None:
@@ -207,7 +209,7 @@ def words(line: str) -> list[str]:
     quotes: set[str] = set()      # which of ' " ` and ) are open
     for char in line:
         if escaped:
-            word += {"t": "\t", "n": "\n"}.get(char, char)
+            word += char
             escaped, some = False, True
         elif char == "\\" and "'" not in quotes:
             escaped = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from solva.compose.attributes import convert as to
 from solva.compose.attributes.row import Attribute
 
-_POOL = to.record({"subnet": to.string, "gateway": to.string, "ip_range": to.string, "aux_addresses": to.labels})
+_POOL = to.record({"subnet": to.string, "gateway": to.string, "ip_range": to.string, "aux_addresses": to.labels},
+                  extensions=False)
 A = Attribute
 
 

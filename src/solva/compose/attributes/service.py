@@ -25,10 +25,12 @@ BUILD = to.record({
     "isolation": to.string, "network": to.string, "target": to.string, "secrets": FILE_REFERENCES, "shm_size": to.size,
     "tags": to.string_list, "ulimits": ULIMITS, "platforms": to.string_list, "privileged": to.boolean,
 })
-_LIMITS = to.items(to.record({"path": to.string, "rate": to.size}, extensions=False))
+_LIMITS = to.items(to.record({"path": to.string, "rate": to.size}, extensions=False,
+                             defaults={"path": "", "rate": "0"}))
 _BLKIO = to.record({
     "weight": to.unsigned,
-    "weight_device": to.items(to.record({"path": to.string, "weight": to.unsigned}, extensions=False)),
+    "weight_device": to.items(to.record({"path": to.string, "weight": to.unsigned}, extensions=False,
+                                        defaults={"path": "", "weight": 0})),
     "device_read_bps": _LIMITS, "device_read_iops": _LIMITS, "device_write_bps": _LIMITS, "device_write_iops": _LIMITS})
 _DEPENDS = to.table_of(to.record({"condition": to.string, "restart": to.boolean, "required": to.boolean}))
 _UPDATE = to.record({
@@ -167,4 +169,4 @@ _ROWS = (
 )
 ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in _ROWS}
 # Known to the schema, without a place in Compose's model: why.
-UNUSED = {"pull_refresh_after": "superseded by `pull_policy: every_...`; Docker Compose reads it and does nothing with it"}
+UNUSED = {"pull_refresh_after": "superseded by `pull_policy: every_...`; Docker Compose does nothing with it"}

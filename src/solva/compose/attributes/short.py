@@ -20,6 +20,8 @@ def short_port(spec: str) -> list[dict[str, Any]]:
     protocol = protocol.partition("/")[0].lower() or "tcp"
     if host[:1] == "[" and host[-1:] == "]":
         host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"Invalid ip address {host}: too many colons in address; write [{host}]:{published}:{target}")
     if host and not is_address(host):
         raise ValueError(f"Invalid ip address: {host} (in port '{spec}')")
     if not target:
@@ -33,6 +35,8 @@ def short_port(spec: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for offset in range(last - first + 1):
         item: dict[str, Any] = {"mode": "ingress", "target": first + offset, "protocol": protocol}
+        if not item["target"]:
+            raise ValueError(f"service ports: port 0 is no target port (in '{spec}')")
         if host:
             item["host_ip"] = host
         if published:
@@ -66,7 +70,7 @@ def is_address(host: str) -> bool:
 
 def is_path(source: str) -> bool:
     """Whether a source is a place on the host rather than a volume's name."""
-    return source[:1] in (".", "/", "~") and source != "" or source.startswith("\\\\") or _drive(source[:1], source[1:2])
+    return (source.startswith((".", "/", "~", "\\\\")) or _drive(source[:1], source[1:2]))
 
 
 def _drive(letter: str, follow: str) -> bool:

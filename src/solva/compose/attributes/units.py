@@ -14,20 +14,42 @@ _NANOSECONDS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_00
                 "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000, "w": 604_800_000_000_000}
 SECOND = 1_000_000_000
 _INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
-_FLOAT = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)\Z", re.ASCII | re.IGNORECASE)
+_FLOAT = re.compile(r"[+-]?((\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+)?|inf|infinity|nan)\Z",
+                    re.ASCII | re.IGNORECASE)
 
 
 def text(value: Any) -> str:
-    """Scalars as Go's %v prints them."""
+    """Values as Go's %v prints them."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return "<nil>"
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")
-        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
-    return str(value)
+        return _float_text(value)
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{text(value[key])}" for key in sorted(value)) + "]"
+    return "[" + " ".join(map(text, value)) + "]" if isinstance(value, list) else str(value)
+
+
+def _float_text(value: float) -> str:
+    """The shortest digits; an exponent below -4 or from 6 up is written out (``1e+06``)."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")
+    if value == 0:
+        return "-0" if str(value)[0] == "-" else "0"
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    sign, mantissa = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
+    whole, _, rest = mantissa.partition(".")
+    digits = (whole + rest).lstrip("0")
+    power = int(exponent or 0) + (len(whole) - 1 if whole != "0" else len(digits) - len(rest) - 1)
+    digits = digits.rstrip("0")
+    if -4 <= power < 6:
+        return sign + (f"0.{'0' * (-power - 1)}{digits}" if power < 0 else _pointed(digits, power + 1))
+    return f"{sign}{_pointed(digits, 1)}e{'-' if power < 0 else '+'}{abs(power):02}"
+
+
+def _pointed(digits: str, at: int) -> str:
+    return digits.ljust(at, "0") if len(digits) <= at else f"{digits[:at]}.{digits[at:]}"
 
 
 def size(value: Any) -> int:

@@ -202,6 +202,7 @@ def uses(text: str) -> list[Variable]:
                 found += uses(match[0][end + 1:])
         parts = _BRACED.match(body)
         if parts is None:
+            found.append(Variable(""))
             continue
         argument = parts[4] or ""
         found.append(Variable(parts[1], argument if parts[3] == "-" else "", argument if parts[3] == "+" else "",

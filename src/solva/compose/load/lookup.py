@@ -45,7 +45,7 @@ def locate(files: list[str], directory: str, env_files: list[str], process: Mapp
     if not named:
         named = _search(base or cwd)
     working_dir = base or _directory(named) or cwd
-    used = _add_env_files(environment, env_files, working_dir, process, cwd) or used
+    used += [item for item in _add_env_files(environment, env_files, working_dir, process, cwd) if item not in used]
     return Location(named, working_dir, environment, used)
 
 

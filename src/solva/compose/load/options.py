@@ -53,4 +53,5 @@ class LoadOptions:
     def inside(self, working_dir: str, directory: str, environment: Mapping[str, str]) -> LoadOptions:
         """The same for files of another directory."""
         return LoadOptions(working_dir, environment, name=self.name, profiles=self.profiles,
-                           interpolate=self.interpolate, warn=self.warn, directory=directory)
+                           interpolate=self.interpolate, warn=self.warn, directory=directory,
+                           places=Places(self.places))

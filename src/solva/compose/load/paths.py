@@ -94,7 +94,7 @@ def resolve(content: dict[str, Any], base: str) -> dict[str, Any]:
 
 
 def _windows(path: str) -> bool:
-    return len(path) > 2 and path[0].isalpha() and path[1] == ":" and path[2] in "\\/" or path.startswith("\\\\")
+    return (len(path) > 2 and path[0].isalpha() and path[1] == ":" and path[2] in "\\/") or path.startswith("\\\\")
 
 
 def _followed(path: str) -> str:

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 class Places:
     """The documents read so far; the latest that has a place tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Places | None = None) -> None:
         self.documents: list[Document] = []
+        self.every: list[Document] = outer.every if outer is not None else []   # those of includes and extends too
 
     def add(self, document: Document) -> None:
         self.documents.append(document)
+        self.every.append(document)
 
     def place(self, path: Path) -> str:
         """``file:line:column`` of ``path``, or of the nearest place above it."""

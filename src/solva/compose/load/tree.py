@@ -34,7 +34,7 @@ def child(node: Node | None, part: str) -> Node | None:
 
 
 def walk(value: Any, node: Node, path: Path = ()) -> Any:
-    """``value`` with every rule applied where it fits. Mappings and lists are changed in place; Misfit has the place."""
+    """``value`` with every rule applied where it fits, changed in place. Misfit has the place of what does not."""
     rule = node.get(None)
     return placed(rule, value, path) if rule is not None else descend(value, node, path)
 

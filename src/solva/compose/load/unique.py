@@ -49,15 +49,15 @@ def _volume(item: Any, path: Path) -> Hashable:
     if isinstance(item, dict):
         if not isinstance(item.get("target"), str):
             raise ValueError(f"service volume {dotted(path)} is missing a mount target")
-        return item["target"]
-    return short_volume(item).get("target", "") if isinstance(item, str) else ""
+        return str(item["target"])
+    return str(short_volume(item).get("target", "")) if isinstance(item, str) else ""
 
 
 def _device(item: Any, path: Path) -> Hashable:
     if isinstance(item, dict):
         if not isinstance(item.get("target"), str):
             raise ValueError(f"service device {dotted(path)} is missing a mount target")
-        return item["target"]
+        return str(item["target"])
     parts = item.split(":") if isinstance(item, str) else [""]
     return parts[0] if len(parts) == 1 else parts[1]
 
@@ -83,7 +83,7 @@ def _port(item: Any, path: Path) -> Hashable:
     if isinstance(item, dict):
         if "target" not in item:
             raise ValueError(f"service ports {dotted(path)} is missing a target port")
-        return (f"{item.get('host_ip', '0.0.0.0')}:{item.get('published')}:{item['target']}/"  # noqa: S104
+        return (f"{item.get('host_ip', '0.0.0.0')}:{item.get('published')}:{item['target']}/"
                 f"{item.get('protocol', 'tcp')}")
     return text(item) if isinstance(item, str | int) and not isinstance(item, bool) else ""
 
@@ -92,7 +92,7 @@ def _path(item: Any, path: Path) -> Hashable:
     if isinstance(item, dict):
         if not isinstance(item.get("path"), str):
             raise ValueError(f"environment path attribute {dotted(path)} is missing")
-        return item["path"]
+        return str(item["path"])
     return item if isinstance(item, str) else ""
 
 

@@ -145,8 +145,7 @@ class _Builder:
         if anchor:
             self.open.add(anchor)
         if kind is yaml.ScalarEvent:
-            plain = event.implicit[0] or (tag in ("!reset", "!override") and event.style in (None, ""))
-            value = resolve(event.value) if plain else tagged(event.value, tag)
+            value = resolve(event.value) if event.implicit[0] else tagged(event.value, tag)
         elif kind is yaml.SequenceStartEvent:
             value = self.sequence(path)
         else:
@@ -240,9 +239,13 @@ def _copy(value: Any) -> Any:
 
 
 def tagged(text: str, tag: str | None) -> Any:
-    """A scalar with an explicit tag, or a quoted one."""
-    if tag is None or tag in ("!", "tag:yaml.org,2002:str"):
+    """A scalar with an explicit tag, or a quoted one. Tags that are not YAML's own make strings."""
+    if tag is None or not tag.startswith("tag:yaml.org,2002:") or tag == "tag:yaml.org,2002:str":
         return text
+    if tag == "tag:yaml.org,2002:binary":
+        from base64 import b64decode
+
+        return b64decode(text).decode("utf-8", "replace")
     value = resolve(text)
     if tag == "tag:yaml.org,2002:float" and isinstance(value, int):
         return float(value)
@@ -271,6 +274,8 @@ def _number(text: str) -> Any:
     if body.isdigit() and body.isascii():
         if body[0] != "0" or len(body) == 1:
             value = int(body)
+            if value >= 1 << 64:
+                return float(plain)
             return -value if plain[0] == "-" else value
         if not set(body) & {"8", "9"}:
             value = int(body, 8)

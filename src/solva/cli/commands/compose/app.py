@@ -112,9 +112,9 @@ class App:
         name = project_name(self.options.text("project-name"), location, lambda _: None,
                             normalize=changes.get("normalize", True), interpolate=changes.get("interpolate", True))
         profiles = tuple(self.options.many("profile")) or tuple(
-            item.strip() for item in location.environment.get("COMPOSE_PROFILES", "").split(",") if item.strip())
+            item.strip() for item in location.environment.get("COMPOSE_PROFILES", "").split(","))
         environment = {**location.environment, "COMPOSE_PROJECT_NAME": name}
-        return LoadOptions(location.working_dir, environment, name=name, profiles=profiles, warn=warn, **changes)
+        return LoadOptions(location.working_dir, environment, name=name, profiles=profiles, **{"warn": warn, **changes})
 
     def project(self, services: Iterable[str] = (), *, keep_env_files: bool = False, **changes: Any) -> Project:
         """The project of the files; ComposeError when there are none."""
