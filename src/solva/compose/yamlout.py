@@ -75,9 +75,10 @@ def _scalar(value: Any, depth: int) -> str:
 def _string(text: str, depth: int) -> str:
     if not text or not isinstance(resolve(text), str) or text in _OLD_BOOLEANS or _is_base60(text):
         return f'"{text}"'
-    if "\n" in text and " \n" not in text and text[-1] != " " and all(char in "\n\t" or _printable(ord(char)) for char in text):
+    printable = all(char in "\n\t" or _printable(ord(char)) for char in text)
+    if "\n" in text and " \n" not in text and text[-1] != " " and printable:
         return _literal(text, depth)
-    if not all(_printable(ord(char)) for char in text):
+    if not printable or "\t" in text or "\n" in text:
         return _double(text)
     if "\u2028" in text or "\u2029" in text:
         return "'" + text.replace("'", "''") + "'"
