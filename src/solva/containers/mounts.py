@@ -34,8 +34,7 @@ def collect(core: Core, config: ContainerConfig, host: HostConfig) -> list[Mount
     for destination in config.volumes:
         place = clean(destination)
         if place not in found:
-            found[place] = MountPoint("volume", place, name=new_id(), driver=host.volume_driver or "local",
-                                      anonymous=True)
+            found[place] = MountPoint("volume", place, name=new_id(), driver=host.volume_driver, anonymous=True)
     return [found[place] for place in sorted(found)]
 
 
@@ -60,7 +59,7 @@ def parse_bind(text: str, driver: str) -> MountPoint:
     """``source:destination[:options]``, ``name:destination`` or ``destination`` alone."""
     parts = text.split(":")
     if len(parts) == 1:
-        return MountPoint("volume", clean(text), name=new_id(), driver=driver or "local", anonymous=True)
+        return MountPoint("volume", clean(text), name=new_id(), driver=driver, anonymous=True)
     if len(parts) > 3 or not parts[0] or not parts[1]:
         raise InvalidParameter(f"invalid volume specification: '{text}'")
     source, destination, options = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
@@ -82,7 +81,7 @@ def parse_bind(text: str, driver: str) -> MountPoint:
         point.source = os.path.normpath(source)
         point.propagation = point.propagation or "rprivate"
     else:
-        point.name, point.driver = source, driver or "local"
+        point.name, point.driver = source, driver
         point.mode = options or "z"
     return point
 
@@ -114,7 +113,7 @@ def from_mount(mount: Mount) -> MountPoint:
             point.read_only_recursive = not options.read_only_non_recursive
     elif mount.type == "volume":
         point.name, point.anonymous = (mount.source, False) if mount.source else (new_id(), True)
-        point.mode, point.driver = "z", "local"
+        point.mode = "z"
         volume = mount.volume_options
         if volume is not None:
             point.no_copy, point.subpath = volume.no_copy, volume.subpath

@@ -159,7 +159,7 @@ async def _mount_volumes(core: Core, container: Container, undo: AsyncExitStack)
         if point.type == "volume":
             path = await core.volumes.mount(point.name, container.id)
             undo.push_async_callback(core.volumes.unmount, point.name, container.id)
-            source = str(path)
+            source = point.source = str(path)
             if point.subpath:
                 source = _subpath(path, point.subpath)
             points.append(msgspec.structs.replace(point, source=source))

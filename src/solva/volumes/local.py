@@ -1,14 +1,84 @@
-"""The ``local`` driver's options: ``type``, ``device``, ``o`` as mount(8) takes them; ``size`` needs quotas."""
+"""The ``local`` driver: a directory a volume, ``<root>/<name>/_data``, over which its options may mount something:
+``type``, ``device``, ``o`` as mount(8) takes them (``size`` needs quotas)."""
 
+import asyncio
 import os
+import re
 import socket
+import time
 from pathlib import Path
 
 from solva.errors import InvalidParameter, SystemFailure
-from solva.kernel import mount
+from solva.kernel import files, mount
+from solva.volumes.base import Found
 
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _KNOWN = {"type", "o", "device", "size"}
 _NETWORK_TYPES = ("nfs", "nfs4", "cifs")
+
+
+class LocalDriver:
+    """``VolumeDriver``."""
+
+    name = "local"
+    scope = "local"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o711)
+
+    def mountpoint(self, name: str) -> Path:
+        return self._root / name / "_data"
+
+    async def sweep(self) -> None:
+        """Finish removals that a killed engine began."""
+        for name in os.listdir(self._root):
+            if name.startswith(".removed-"):
+                await asyncio.to_thread(files.remove_tree, self._root / name)
+
+    def check(self, name: str, options: dict[str, str]) -> None:
+        if len(name) == 1:
+            raise InvalidParameter("volume name is too short, names should be at least two alphanumeric characters")
+        if not _NAME.match(name):
+            raise InvalidParameter(
+                f'"{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '
+                "allowed. If you intended to pass a host directory, use absolute path")
+        check(options)
+
+    async def create(self, name: str, options: dict[str, str] | None) -> None:
+        try:
+            directory = self._root / name
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o701)
+            data = self.mountpoint(name)
+            data.mkdir(exist_ok=True)
+            data.chmod(0o755)
+        except OSError as error:
+            raise SystemFailure((error.strerror or str(error)).lower()) from error
+
+    async def remove(self, name: str, options: dict[str, str] | None) -> None:
+        if needs_mount(options or {}):
+            await asyncio.to_thread(detach, self.mountpoint(name))
+        doomed = self._root / f".removed-{name}-{time.monotonic_ns()}"
+        try:
+            os.rename(self._root / name, doomed)
+            await asyncio.to_thread(files.remove_tree, doomed)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise SystemFailure((error.strerror or str(error)).lower()) from error
+
+    async def mount(self, name: str, options: dict[str, str] | None, user: str) -> Path:
+        if needs_mount(options or {}):
+            await asyncio.to_thread(attach, options or {}, self.mountpoint(name))
+        return self.mountpoint(name)
+
+    async def unmount(self, name: str, options: dict[str, str] | None, user: str, *, last: bool) -> None:
+        if last and needs_mount(options or {}):
+            await asyncio.to_thread(detach, self.mountpoint(name))
+
+    async def get(self, name: str) -> Found | None:
+        return Found(name, str(self.mountpoint(name)))
 
 
 def check(options: dict[str, str]) -> None:

@@ -1,10 +1,8 @@
-"""Volumes: named directories under ``data/volumes/<name>/_data`` that outlive containers."""
+"""Volumes: directories that outlive containers, by name. Where they are is their driver's business (``drivers.py``)."""
 
 import asyncio
-import os
-import re
+import logging
 import stat
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,22 +10,25 @@ from typing import Any
 import msgspec
 
 from solva.clock import Clock, rfc3339
-from solva.errors import Conflict, InvalidParameter, NotFound, SystemFailure
+from solva.errors import Conflict, InvalidParameter, NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
 from solva.ids import new_id
 from solva.kernel import files
+from solva.plugins.finder import Plugins
 from solva.store.sqlite import Store
-from solva.volumes import local
+from solva.volumes.base import Found
+from solva.volumes.drivers import Drivers
+from solva.volumes.local import LocalDriver, needs_mount
 
 VOLUME_KIND = "volume"
 ANONYMOUS = "com.docker.volume.anonymous"
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _LIST_FILTERS = {"dangling", "driver", "label", "name"}
 _PRUNE_FILTERS = {"label", "label!", "all"}
 Json = dict[str, Any]
 Filters = dict[str, list[str]]
 Rows = list[Json]
 Names = list[str]
+_log = logging.getLogger(__name__)
 
 
 class Volume(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class Volume(msgspec.Struct, frozen=True):
     created: int
     labels: dict[str, str] | None = None
     options: dict[str, str] | None = None
+    driver: str = "local"
 
 
 def _nobody(_: str) -> list[str]:
@@ -46,59 +48,99 @@ def _nobody(_: str) -> list[str]:
 class VolumeService:
     """One an engine. ``in_use``: ids of the containers that name a volume, running or not; given by the engine."""
 
-    def __init__(self, root: Path, store: Store, bus: EventBus, clock: Clock) -> None:
+    def __init__(self, root: Path, store: Store, bus: EventBus, clock: Clock, plugins: Plugins | None = None) -> None:
         self.in_use: Callable[[str], list[str]] = _nobody
-        self._root = root
+        self._local = LocalDriver(root)
+        self._drivers = Drivers(self._local, plugins)
         self._store = store
         self._bus = bus
         self._clock = clock
-        root.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._volumes = {volume.name: volume for volume in store.all(VOLUME_KIND, Volume)}
         self._users: dict[str, set[str]] = {}
+        self._paths: dict[str, Path] = {}      # where plugins have mounted theirs
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def start(self) -> None:
         """Finish removals that a killed engine began."""
-        for name in os.listdir(self._root):
-            if name.startswith(".removed-"):
-                await asyncio.to_thread(files.remove_tree, self._root / name)
+        await self._local.sweep()
 
     # -- reading
 
     def mountpoint(self, name: str) -> Path:
-        return self._root / name / "_data"
+        """Of a local volume, or of a plugin's that is mounted."""
+        return self._paths.get(name) or self._local.mountpoint(name)
 
-    def get(self, name: str) -> Volume:
-        """NotFound ``get X: no such volume``."""
-        volume = self._volumes.get(name)
-        if volume is None:
-            raise NotFound(f"get {name}: no such volume")
-        return volume
-
-    def has(self, name: str) -> bool:
-        return name in self._volumes
-
-    def wire(self, volume: Volume) -> Json:
-        """The API's object."""
-        return {
-            "CreatedAt": rfc3339(volume.created)[:19] + "Z", "Driver": "local", "Labels": volume.labels,
-            "Mountpoint": str(self.mountpoint(volume.name)), "Name": volume.name, "Options": volume.options,
-            "Scope": "local",
-        }
+    def drivers(self) -> Names:
+        """Those that can be used or have been, for /info."""
+        return self._drivers.names()
 
     async def inspect(self, name: str) -> Json:
-        return self.wire(self.get(name))
+        """NotFound ``get X: no such volume``; of a plugin's volume what the plugin says of it now."""
+        volume = self._volumes.get(name)
+        if volume is None:
+            volume, found = await self._foreign(name)
+            return self._wire(volume, found, await self._scope(volume))
+        if volume.driver == "local":
+            return self._wire(volume)
+        try:
+            driver = await self._drivers.get(volume.driver)
+            known = await driver.get(name)
+        except SolvaError as error:
+            raise type(error)(f'get {name}: error while checking if volume "{name}" exists in driver '
+                              f'"{volume.driver}": {error}') from error
+        if known is None:
+            raise NotFound(f"get {name}: no such volume: driver {volume.driver} has lost it")
+        return self._wire(volume, known, driver.scope)
+
+    async def _foreign(self, name: str) -> tuple[Volume, Found]:
+        """One that a plugin has and nobody has used yet."""
+        found = await self._drivers.lookup(name)
+        if found is None:
+            raise NotFound(f"get {name}: no such volume")
+        return Volume(name, 0, driver=found[0]), found[1]
+
+    async def _scope(self, volume: Volume) -> str:
+        return (await self._drivers.get(volume.driver)).scope
+
+    def _wire(self, volume: Volume, found: Found | None = None, scope: str = "local") -> Json:
+        """The API's object."""
+        mountpoint = str(self._local.mountpoint(volume.name)) if volume.driver == "local" else ""
+        row: Json = {
+            "CreatedAt": rfc3339(volume.created)[:19] + "Z", "Driver": volume.driver, "Labels": volume.labels,
+            "Mountpoint": mountpoint, "Name": volume.name, "Options": volume.options, "Scope": scope,
+        }
+        if volume.driver != "local":
+            path = self._paths.get(volume.name)
+            row["Mountpoint"] = found.mountpoint if found and found.mountpoint else str(path or "")
+            if found and found.created:
+                row["CreatedAt"] = found.created
+            elif not volume.created:
+                del row["CreatedAt"]
+            if found and found.status:
+                row["Status"] = found.status
+        return row
 
     async def list(self, filters: Filters) -> Rows:
         """Rows of GET /volumes, by name."""
+        return (await self.listing(filters))[0]
+
+    async def listing(self, filters: Filters) -> tuple[Rows, Names]:
+        """Rows by name, those of plugins among them, and what plugins that could not be asked had to say."""
         for key in filters:
             if key not in _LIST_FILTERS:
                 raise InvalidParameter(f"invalid filter '{key}'")
-        return [self.wire(volume) for volume in sorted(self._volumes.values(), key=lambda item: item.name)
-                if self._passes(volume, filters)]
+        rows = {name: (volume, self._wire(volume)) for name, volume in self._volumes.items()}
+        problems: Names = []
+        if not filters.get("driver") or set(filters["driver"]) != {"local"}:
+            found, problems = await self._drivers.listed()
+            for driver, each in found:
+                volume = self._volumes.get(each.name) or Volume(each.name, 0, driver=driver.name)
+                if volume.driver == driver.name:
+                    rows[each.name] = volume, self._wire(volume, each, driver.scope)
+        return [row for _, (volume, row) in sorted(rows.items()) if self._passes(volume, filters)], problems
 
     def _passes(self, volume: Volume, filters: Filters) -> bool:
-        if filters.get("driver") and "local" not in filters["driver"]:
+        if filters.get("driver") and volume.driver not in filters["driver"]:
             return False
         if filters.get("name") and not any(text in volume.name for text in filters["name"]):
             return False
@@ -111,78 +153,87 @@ class VolumeService:
         return [*dict.fromkeys([*self.in_use(name), *sorted(self._users.get(name, ()))])]
 
     async def usage_rows(self) -> Rows:
-        """Rows with ``UsageData`` for GET /system/df."""
+        """Rows with ``UsageData`` for GET /system/df; plugins do not tell theirs."""
         rows = []
         for volume in sorted(self._volumes.values(), key=lambda item: item.name):
-            size = -1 if local.needs_mount(volume.options or {}) else await asyncio.to_thread(
-                files.tree_size, self.mountpoint(volume.name))
-            rows.append({**self.wire(volume), "UsageData": {"RefCount": len(self.users(volume.name)), "Size": size}})
+            if volume.driver != "local":
+                continue
+            size = -1 if needs_mount(volume.options or {}) else await asyncio.to_thread(
+                files.tree_size, self._local.mountpoint(volume.name))
+            rows.append({**self._wire(volume), "UsageData": {"RefCount": len(self.users(volume.name)), "Size": size}})
         return rows
 
     # -- changing
 
     async def create(
-        self, name: str = "", driver: str = "local", options: dict[str, str] | None = None,
+        self, name: str = "", driver: str = "", options: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
     ) -> Json:
-        """The volume as the API shows it; one that exists is returned as it is. An empty name makes it anonymous."""
-        if driver not in ("", "local"):
-            raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
+        """The volume as the API shows it; one that exists is returned as it is. An empty name makes it anonymous; no
+        driver means the one that has a volume of this name, else local."""
         if not name:
-            name = new_id()
+            name, driver = new_id(), driver or "local"
             labels = {**(labels or {}), ANONYMOUS: ""}
-        if len(name) == 1:
-            raise InvalidParameter(
-                f"create {name}: volume name is too short, names should be at least two alphanumeric characters")
-        if not _NAME.match(name):
-            raise InvalidParameter(
-                f'create {name}: "{name}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path')
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            return await self._create(name, driver, options, labels)
+
+    async def _create(self, name: str, driver: str, options: dict[str, str] | None,
+                      labels: dict[str, str] | None) -> Json:
         known = self._volumes.get(name)
         if known is not None:
-            return self.wire(known)
+            if driver not in ("", known.driver):
+                raise Conflict(f"create {name}: driver '{known.driver}' already has volume '{name}': volume name must "
+                               "be unique")
+            if known.driver == "local":
+                return self._wire(known)
+        found = None
         try:
-            local.check(options or {})
-        except InvalidParameter as error:
-            raise InvalidParameter(f"create {name}: {error}") from error
-        volume = Volume(name, self._clock.time_ns(), labels, options)
-        try:
-            directory = self._root / name
-            directory.mkdir(exist_ok=True)
-            directory.chmod(0o701)
-            data = self.mountpoint(name)
-            data.mkdir(exist_ok=True)
-            data.chmod(0o755)
-        except OSError as error:
-            raise SystemFailure(f"create {name}: {(error.strerror or str(error)).lower()}") from error
+            if known is None and not driver:
+                foreign = await self._drivers.lookup(name)
+                driver = foreign[0] if foreign else "local"
+            by = await self._drivers.get(known.driver if known else driver)
+            if by is not self._local:
+                found = await by.get(name)
+            if known is not None and found is not None:
+                return self._wire(known, found, by.scope)
+            if found is None:
+                by.check(name, options or {})
+                await by.create(name, options)
+        except SolvaError as error:
+            raise type(error)(f"create {name}: {error}") from error
+        volume = Volume(name, self._clock.time_ns(), labels, options, by.name)
         self._store.put(VOLUME_KIND, name, volume)
         self._volumes[name] = volume
-        self._bus.publish("volume", "create", name, {"driver": "local"})
-        return self.wire(volume)
+        self._bus.publish("volume", "create", name, {"driver": by.name})
+        return self._wire(volume, found, by.scope)
 
     async def remove(self, name: str, *, force: bool = False) -> None:
-        """Conflict while a container names it; ``force`` only forgives a missing one."""
-        if name not in self._volumes:
+        """Conflict while a container names it; ``force`` forgives that it is missing, or that its plugin refuses."""
+        volume = self._volumes.get(name)
+        try:
+            volume = volume or (await self._foreign(name))[0]
+        except NotFound:
             if force:
                 return
-            raise NotFound(f"get {name}: no such volume")
+            raise
         users = self.users(name)
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        if (self._volumes[name].options or {}).get("device"):
-            await asyncio.to_thread(local.detach, self.mountpoint(name))
-        doomed = self._root / f".removed-{name}-{time.monotonic_ns()}"
+        known = self._volumes.pop(name, None)      # nobody takes it from here on
         self._store.delete(VOLUME_KIND, name)
-        del self._volumes[name]
-        self._locks.pop(name, None)
         try:
-            os.rename(self._root / name, doomed)
-            await asyncio.to_thread(files.remove_tree, doomed)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise SystemFailure(f"remove {name}: {(error.strerror or str(error)).lower()}") from error
-        self._bus.publish("volume", "destroy", name, {"driver": "local"})
+            driver = await self._drivers.get(volume.driver)
+            await driver.remove(name, volume.options)
+        except SolvaError as error:
+            if not force or volume.driver == "local":
+                if known is not None:
+                    self._volumes[name] = known
+                    self._store.put(VOLUME_KIND, name, known)
+                raise type(error)(f"remove {name}: {error}") from error
+            _log.warning("volume %s is forgotten, its driver said: %s", name, error)
+        self._locks.pop(name, None)
+        self._paths.pop(name, None)
+        self._bus.publish("volume", "destroy", name, {"driver": volume.driver})
 
     async def prune(self, filters: Filters) -> tuple[Names, int]:
         """Unused anonymous volumes (``all=true``: named ones too): their names and the bytes freed."""
@@ -194,11 +245,11 @@ class VolumeService:
         freed = 0
         for volume in [*self._volumes.values()]:
             labels = volume.labels or {}
-            if (not everything and ANONYMOUS not in labels) or self.users(volume.name):
+            if volume.driver != "local" or (not everything and ANONYMOUS not in labels) or self.users(volume.name):
                 continue
             if not _labelled(labels, filters):
                 continue
-            size = await asyncio.to_thread(files.tree_size, self.mountpoint(volume.name))
+            size = await asyncio.to_thread(files.tree_size, self._local.mountpoint(volume.name))
             try:
                 await self.remove(volume.name)
             except Conflict:
@@ -212,25 +263,41 @@ class VolumeService:
 
     async def mount(self, name: str, user: str) -> Path:
         """The directory to bind into ``user``'s root; what the options name is mounted at the first use."""
-        volume = self.get(name)
+        volume = self._volumes.get(name)
+        if volume is None:
+            raise NotFound(f"get {name}: no such volume")
         async with self._locks.setdefault(name, asyncio.Lock()):
-            if local.needs_mount(volume.options or {}):
-                await asyncio.to_thread(local.attach, volume.options or {}, self.mountpoint(name))
+            try:
+                driver = await self._drivers.get(volume.driver)
+                path = await driver.mount(name, volume.options, user)
+            except SolvaError as error:
+                if volume.driver == "local":
+                    raise
+                raise type(error)(f"error while mounting volume '{name}': {error}") from error
             self._users.setdefault(name, set()).add(user)
-        self._bus.publish("volume", "mount", name, {"container": user, "driver": "local"})
-        return self.mountpoint(name)
+            if volume.driver != "local":
+                self._paths[name] = path
+        self._bus.publish("volume", "mount", name, {"container": user, "driver": volume.driver})
+        return path
 
     async def unmount(self, name: str, user: str) -> None:
-        """``user`` needs it no longer; fine when it never did."""
+        """``user`` needs it no longer; fine when it never did. What a plugin cannot do is logged."""
         users = self._users.get(name, set())
         known = user in users      # not after a restart of the engine: the mount is let go all the same
         users.discard(user)
         volume = self._volumes.get(name)
-        if volume is not None and not users and local.needs_mount(volume.options or {}):
-            async with self._locks.setdefault(name, asyncio.Lock()):
-                await asyncio.to_thread(local.detach, self.mountpoint(name))
+        if volume is None:
+            return
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            try:
+                driver = await self._drivers.get(volume.driver)
+                await driver.unmount(name, volume.options, user, last=not users)
+            except SolvaError as error:
+                if volume.driver == "local":
+                    raise
+                _log.warning("error while unmounting volume %s: %s", name, error)
         if known:
-            self._bus.publish("volume", "unmount", name, {"container": user, "driver": "local"})
+            self._bus.publish("volume", "unmount", name, {"container": user, "driver": volume.driver})
 
     async def populate(self, name: str, source: Path) -> None:
         """A volume without content takes that of the image's directory ``source`` (already resolved inside the root

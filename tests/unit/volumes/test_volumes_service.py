@@ -104,4 +104,4 @@ def test_populate_once(volumes: VolumeService, tmp_path: Path) -> None:
 def test_state_survives(volumes: VolumeService, tmp_path: Path) -> None:
     asyncio.run(volumes.create("vol"))
     again = VolumeService(tmp_path / "volumes", Store(tmp_path / "s.db"), EventBus(SystemClock()), SystemClock())
-    assert again.has("vol")
+    assert [row["Name"] for row in asyncio.run(again.list({}))] == ["vol"]

@@ -29,8 +29,8 @@ class VolumeRoutes:
         ]
 
     async def list(self, request: Request) -> None:
-        volumes = await self._volumes.list(filters(request))
-        reply(request, {"Volumes": volumes, "Warnings": None})
+        volumes, warnings = await self._volumes.listing(filters(request))
+        reply(request, {"Volumes": volumes, "Warnings": warnings or None})
 
     async def inspect(self, request: Request) -> None:
         reply(request, await self._volumes.inspect(request.params["name"]))
