@@ -12,6 +12,10 @@ bip = "172.17.0.1/16"
 default_address_pools = [{ base = "172.20.0.0/14", size = 24 }]
 dns = ["192.0.2.53"]
 dns_query_log = false           # every question of a container, in RUN/dns/dns.log; live: solva network dns --log on
+[plugins]
+directories = ["/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins"]
+timeout = 30                    # seconds that a network or address plugin has for an answer
+volume_timeout = 120            # and a volume plugin
 ```
 """
 
@@ -25,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from solva.errors import InvalidParameter
+from solva.plugins import discovery
+from solva.plugins.finder import Settings as PluginSettings
 
 DEFAULT_FILE = Path("/etc/solva/engine.toml")
 
@@ -53,12 +59,15 @@ class Config:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     dns_query_log: bool = False
+    plugins: PluginSettings = field(default_factory=PluginSettings)
     debug: bool = False
 
 
-_TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network"}
+_TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network", "plugins"}
 _REGISTRY = {"mirrors", "insecure"}
 _NETWORK = {"bip", "default_address_pools", "dns", "dns_search", "dns_options", "dns_query_log"}
+
+_PLUGINS = {"directories", "timeout", "volume_timeout"}
 
 
 def load(path: Path | None, **overrides: Path | None) -> Config:
@@ -80,6 +89,8 @@ def load(path: Path | None, **overrides: Path | None) -> Config:
     network = _table(file, raw, "network")
     _check(file, "registry.", registry, _REGISTRY)
     _check(file, "network.", network, _NETWORK)
+    plugins = _table(file, raw, "plugins")
+    _check(file, "plugins.", plugins, _PLUGINS)
     values: dict[str, Any] = {}
     for key in ("data_root", "run_root", "socket"):
         if key in raw:
@@ -106,6 +117,10 @@ def load(path: Path | None, **overrides: Path | None) -> Config:
         dns_search=tuple(_texts(file, "network.dns_search", network.get("dns_search", []))),
         dns_options=tuple(_texts(file, "network.dns_options", network.get("dns_options", []))),
         dns_query_log=bool(network.get("dns_query_log", False)),
+        plugins=PluginSettings(
+            tuple(_texts(file, "plugins.directories", plugins.get("directories", list(discovery.DIRECTORIES)))),
+            _seconds(file, "plugins.timeout", plugins.get("timeout", 30)),
+            _seconds(file, "plugins.volume_timeout", plugins.get("volume_timeout", 120))),
     )
 
 
@@ -128,6 +143,12 @@ def _text(file: Path, key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InvalidParameter(f"{file}: {key} must be a string")
     return value
+
+
+def _seconds(file: Path, key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise InvalidParameter(f"{file}: {key} must be a number of seconds above 0")
+    return float(value)
 
 
 def _texts(file: Path, key: str, value: Any) -> list[str]:

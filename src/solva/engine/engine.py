@@ -25,7 +25,9 @@ from solva.ids import new_id
 from solva.images.service import ImageService
 from solva.networks.ipam.subnets import PoolSource
 from solva.networks.model import DnsConfig
+from solva.networks.plugins import NetworkPlugins
 from solva.networks.service import NetworkService, NetworkSettings
+from solva.plugins.finder import Plugins
 from solva.registry.config import RegistryConfig
 from solva.runtimes import cgroups
 from solva.runtimes.crun import CRUN, Crun
@@ -63,11 +65,13 @@ class Engine:
         registries = RegistryConfig({host: list(urls) for host, urls in config.mirrors.items()},
                                     frozenset(config.insecure_registries))
         self.images = ImageService(self._store, self.bus, clock, self.content, self.layers, self.snapshots, registries)
-        self.volumes = VolumeService(data / "volumes", self._store, self.bus, clock)
+        plugins = Plugins(config.plugins)
+        self.volumes = VolumeService(data / "volumes", self._store, self.bus, clock, plugins)
         pools = tuple(PoolSource(pool.base, pool.size) for pool in config.address_pools)
         dns = DnsConfig(config.dns, config.dns_search, config.dns_options)
         self.networks = NetworkService(self._store, self.bus, clock, self._names, run,
-                                       NetworkSettings(config.bip, pools, dns))
+                                       NetworkSettings(config.bip, pools, dns),
+                                       plugins=lambda host: NetworkPlugins(host, plugins))
         self._runtime = Crun(self._spawner, run)
         core = Core(ContainerSettings(data, run, config.stop_deaf), self._store, self.bus, clock, self._runtime,
                     self.networks, self.snapshots, self.images, self.volumes)
@@ -118,7 +122,8 @@ class Engine:
 
         return Sources(
             container_states=self.containers.counts, container_rows=containers, image_rows=images, layers_size=layers,
-            volume_rows=volumes, cache_rows=cache, log_in=_log_in, runtime_version=self._runtime_version,
+            volume_rows=volumes, cache_rows=cache, log_in=_log_in, network_drivers=self.networks.drivers,
+            volume_drivers=self.volumes.drivers, runtime_version=self._runtime_version,
             warnings=list, cgroup_version=lambda: "2" if self._spawner.layout.version == 2 else "1")
 
     async def _runtime_version(self) -> str:

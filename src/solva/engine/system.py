@@ -38,6 +38,8 @@ class Sources:
     volume_rows: Callable[[], Awaitable[list[Json]]]
     cache_rows: Callable[[], Awaitable[list[Json]]]
     log_in: Callable[[Json], Awaitable[Json]]
+    network_drivers: Callable[[], list[str]]
+    volume_drivers: Callable[[], list[str]]
     runtime_version: Callable[[], Awaitable[str]]
     warnings: Callable[[], list[str]]
     cgroup_version: Callable[[], str]
@@ -85,7 +87,8 @@ class System:
             "Driver": "overlay2",
             "DriverStatus": [["Backing Filesystem", _filesystem(self._config.data_root)], ["Using metacopy", "false"],
                              ["Native Overlay Diff", "true"], ["userxattr", "false"]],
-            "Plugins": {"Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None,
+            "Plugins": {"Volume": self._sources.volume_drivers(), "Network": self._sources.network_drivers(),
+                        "Authorization": None,
                         "Log": ["json-file", "local", "none"]},
             "MemoryLimit": True, "SwapLimit": _exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes",
                                                        "/sys/fs/cgroup/memory.swap.max"),

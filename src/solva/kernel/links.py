@@ -123,6 +123,12 @@ def set_link(index: int, *, up: bool | None = None, mac: str = "", mtu: int = 0,
     return Request(_NEWLINK, 0, b"".join(body), f"set link {name or index}")
 
 
+def move_link(index: int, descriptor: int, name: str) -> Request:
+    """Into the namespace of an open descriptor, there as ``name``; the link goes down."""
+    body = [_info(index), netlink.attr_u32(_NET_NS_FD, descriptor), netlink.attr_text(_IFNAME, name)]
+    return Request(_NEWLINK, 0, b"".join(body), f"move link {index} into a namespace as {name}")
+
+
 def delete_link(name: str) -> Request:
     """Remove a link; a veth takes its peer with it."""
     return Request(_DELLINK, 0, _info() + netlink.attr_text(_IFNAME, name), f"delete link {name}")

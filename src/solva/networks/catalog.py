@@ -16,7 +16,7 @@ from solva.clock import Clock
 from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from solva.events.bus import EventBus
 from solva.kernel import links
-from solva.networks.drivers.base import AllocatesNetworks, DriverNetwork, NetworkDriver
+from solva.networks.drivers.base import AllocatesNetworks, ChoosesGateway, DriverNetwork, NetworkDriver
 from solva.networks.drivers.bridge import HOST_BINDING, MTU, NAME
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
@@ -55,6 +55,7 @@ class Catalog:
         self._networks: dict[str, DriverNetwork] = {}
         self._names: set[str] = set()      # names of networks that are being created
         self._creation = asyncio.Lock()
+        self._gateway = asyncio.Lock()
         self.users: Callable[[str], list[tuple[Sandbox, Endpoint]]] = lambda _: []
 
     # -- found
@@ -98,8 +99,7 @@ class Catalog:
             raise Conflict(f"network with name {name} already exists")
         self._names.add(name)
         try:
-            async with self._creation:
-                record = await self._create(request)
+            record = await self._create(request)
         finally:
             self._names.discard(name)
         self._publish("create", record)
@@ -124,16 +124,17 @@ class Catalog:
         """All of it or nothing."""
         driver.parse(record)      # the options, before anything is taken
         async with AsyncExitStack() as undo:
-            record = await self._allocate(record, config, driver, undo)
+            record = await self._allocate(record, config, driver, undo)      # a plugin may be slow: others go on
             net = driver.parse(record)
-            self._refuse_conflicts(driver, net)
-            await self.enable_forwarding(net)
-            undo.push_async_callback(driver.delete_network, net)
-            await driver.create_network(net)
-            undo.push_async_callback(self._firewall.set_network, record.id, None)
-            await self._firewall.set_network(record.id, driver.rules(net))
-            self._store.put(KIND, record.id, record)
-            self._networks[record.id] = net
+            async with self._creation:
+                self._refuse_conflicts(driver, net)
+                await self.enable_forwarding(net)
+                undo.push_async_callback(driver.delete_network, net)
+                await driver.create_network(net)
+                undo.push_async_callback(self._firewall.set_network, record.id, None)
+                await self._firewall.set_network(record.id, driver.rules(net))
+                self._store.put(KIND, record.id, record)
+                self._networks[record.id] = net
             undo.pop_all()
         return record
 
@@ -141,8 +142,10 @@ class Catalog:
                         undo: AsyncExitStack) -> Network:
         """Address pools, and what the driver allocates."""
         ipam = self.registry.ipam(record)
+        ways = await driver.wants_gateway(record) if isinstance(driver, ChoosesGateway) else (True, True)
         request = PoolRequest(record.id, record.name, config, record.ipam_options or {}, record.options,
-                              record.enable_ipv4, record.enable_ipv6, driver.traits.gateway)
+                              record.enable_ipv4, record.enable_ipv6, driver.traits.gateway,
+                              tuple(version for version, way in zip((4, 6), ways, strict=True) if not way))
         try:
             pools = await ipam.allocate(request)
         except InvalidParameter as error:
@@ -259,7 +262,7 @@ class Catalog:
         del self._networks[record.id]      # nobody joins from here on
         try:
             if not record.config_only:
-                driver = self.driver(record.driver)
+                driver = await self.registry.ready(record)
                 if everywhere and isinstance(driver, AllocatesNetworks):
                     await driver.free_network(record)
                 await self._firewall.set_network(record.id, None)
@@ -304,7 +307,7 @@ class Catalog:
 
     async def gateway_network(self) -> DriverNetwork:
         """The bridge that sandboxes get as a way out when no network of theirs is one; made when first needed."""
-        async with self._creation:
+        async with self._gateway:
             found = next((net for net in self._networks.values() if net.network.name == GATEWAY_NETWORK), None)
             if found is not None:
                 return found

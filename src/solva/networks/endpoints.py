@@ -52,6 +52,7 @@ class Endpoints:
                    undo: AsyncExitStack, *, is_gateway: bool = False) -> Endpoint:
         """All of it, with ways back in ``undo``, or nothing."""
         record = net.network
+        await self._catalog.registry.ready(record)
         ipam = self._catalog.registry.ipam(record)
         endpoint = Endpoint(
             id=ids.new_id(), network_id=record.id, network_name=record.name, config=wanted,
@@ -86,7 +87,8 @@ class Endpoints:
         """The driver's part at once; the addresses are free even if it fails."""
         net = self._catalog.find(endpoint.network_id)
         try:
-            await self._catalog.driver(net.network.driver).leave(net, endpoint, sandbox)
+            driver = await self._catalog.registry.ready(net.network)
+            await driver.leave(net, endpoint, sandbox)
         finally:
             ipam = self._catalog.registry.ipam(net.network)
             for address in (endpoint.ipv4, endpoint.ipv6):
@@ -95,15 +97,15 @@ class Endpoints:
     # -- ports that a driver publishes itself
 
     async def publish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> None:
-        """Nothing where the engine does it, or there is nothing to publish."""
-        if endpoint is not None and sandbox.config.ports:
+        """Nothing where the engine does it. Also told when there are no ports: it is the way out."""
+        if endpoint is not None:
             net = self._catalog.find(endpoint.network_id)
             driver = self._catalog.driver(net.network.driver)
             if isinstance(driver, PublishesPorts):
                 await driver.publish(net, endpoint, sandbox, sandbox.config.ports)
 
     async def unpublish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> None:
-        if endpoint is not None and sandbox.config.ports:
+        if endpoint is not None:
             net = self._catalog.find(endpoint.network_id)
             driver = self._catalog.driver(net.network.driver)
             if isinstance(driver, PublishesPorts):

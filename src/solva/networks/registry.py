@@ -37,6 +37,7 @@ class Registry:
         self._null = NullIpam()
         self._ipams: dict[str, Ipam] = {default.name: default, self._null.name: self._null}
         self._default = default
+        self._absent: set[str] = set()      # drivers whose plugin was not there
 
     def driver(self, name: str) -> NetworkDriver:
         """One that is known already: every network's is. NotFound in Docker's words."""
@@ -45,13 +46,19 @@ class Registry:
         except KeyError:
             raise NotFound(f'plugin "{name}" not found') from None
 
+    def names(self) -> list[str]:
+        """Of the drivers known."""
+        return sorted(self._drivers)
+
     async def find_driver(self, name: str) -> NetworkDriver:
         """Built in or a plugin. NotFound; whatever the plugin says when it does not answer."""
-        known = self._drivers.get(name)
-        if known is None or isinstance(known, Missing):
+        if name not in self._drivers or name in self._absent:
             found = await self._plugins.driver(name)
             if found is not None:
                 self._drivers[name] = found
+                self._absent.discard(name)
+            elif name in self._absent:
+                raise NotFound(f'plugin "{name}" not found')
         return self.driver(name)
 
     async def expect_driver(self, name: str) -> NetworkDriver:
@@ -60,8 +67,18 @@ class Registry:
             return await self.find_driver(name)
         except SolvaError as error:
             _log.warning("network driver %s: %s", name, error)
-            self._drivers[name] = Missing(name)
+            if name not in self._drivers:
+                self._drivers[name] = self._plugins.stand_in(name) or Missing(name)
+            self._absent.add(name)
             return self._drivers[name]
+
+    async def ready(self, record: Network) -> NetworkDriver:
+        """The network's driver, and its address management, looked for again if their plugins were not there."""
+        if record.driver in self._absent:
+            await self.expect_driver(record.driver)
+        if record.ipam_driver not in self._ipams:
+            await self.expect_ipam(record.ipam_driver)
+        return self.driver(record.driver)
 
     def ipam(self, record: Network) -> Ipam:
         """Of a network: the one named, else the driver's own. One that is not there now fails when it is used."""

@@ -53,7 +53,7 @@ class NetworkService:
     their own, which the engine's composition knows."""
 
     def __init__(self, store: Store, bus: EventBus, clock: Clock, names: Names, run: Path,
-                 settings: NetworkSettings | None = None, plugins: PluginFinder | None = None,
+                 settings: NetworkSettings | None = None, plugins: Callable[[Host], PluginFinder] | None = None,
                  extra: Sequence[Callable[[Host], NetworkDriver]] = ()) -> None:
         settings = settings or NetworkSettings()
         self._run = run
@@ -65,7 +65,8 @@ class NetworkService:
         seed = _machine_id() + self._host.instance
         sources: Sequence[PoolSource] = (*(settings.pools or DEFAULT_SOURCES), unique_local(seed))
         ipam = DefaultIpam(sources, self._routed)
-        registry = Registry(self._host, ipam, plugins or NoPlugins(), [make(self._host) for make in extra])
+        found = plugins(self._host) if plugins is not None else NoPlugins()
+        registry = Registry(self._host, ipam, found, [make(self._host) for make in extra])
         self._firewall = Firewall(self._host)
         self._forwarding = Forwarding(run / "forwarding.json")
         self._catalog = Catalog(self._host, store, bus, clock, registry, self._firewall, self._forwarding)
@@ -113,6 +114,10 @@ class NetworkService:
     def get(self, ref: str) -> Network:
         """By name, id or unambiguous beginning of the id; NotFound "network X not found"."""
         return self._catalog.find(ref).network
+
+    def drivers(self) -> Texts:
+        """For /info: built in, and of the networks there are."""
+        return self._catalog.registry.names()
 
     def list(self, filters: Filters) -> list[dict[str, Any]]:
         """API objects, newest first."""

@@ -183,6 +183,15 @@ class AllocatesNetworks(Protocol):
 
 
 @runtime_checkable
+class ChoosesGateway(Protocol):
+    """Says for each network whether it gets a gateway address (``Traits.gateway`` is for all of them)."""
+
+    async def wants_gateway(self, network: Network) -> tuple[bool, bool]:
+        """For IPv4, IPv6; the record has no pools yet."""
+        ...
+
+
+@runtime_checkable
 class BringsIpam(Protocol):
     """Addresses of its networks are given by address management of its own, unless the user names another."""
 
@@ -207,6 +216,11 @@ class PluginFinder(Protocol):
 
     async def ipam(self, name: str) -> Ipam | None: ...
 
+    def stand_in(self, name: str) -> NetworkDriver | None:
+        """For networks of a plugin that is not there now: they are kept, nothing joins, endpoints that live can
+        leave."""
+        ...
+
 
 class NoPlugins:
     """A ``PluginFinder`` that finds nothing."""
@@ -215,4 +229,7 @@ class NoPlugins:
         return None
 
     async def ipam(self, name: str) -> Ipam | None:
+        return None
+
+    def stand_in(self, name: str) -> NetworkDriver | None:
         return None

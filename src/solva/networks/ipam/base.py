@@ -13,7 +13,8 @@ from solva.networks.model import Network, Pool
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
     """What a new network wants. ``config``: the user's subnets, perhaps none; ``gateway``: the driver wants a gateway
-    address although the user names none; ``options``: ``--ipam-opt``; ``network_options``: ``-o``."""
+    address although the user names none (``no_gateway``: except for these IP versions); ``options``: ``--ipam-opt``;
+    ``network_options``: ``-o``."""
 
     network_id: str
     name: str
@@ -23,6 +24,10 @@ class PoolRequest:
     ipv4: bool = True
     ipv6: bool = False
     gateway: bool = False
+    no_gateway: tuple[int, ...] = ()
+
+    def wants_gateway(self, version: int) -> bool:
+        return self.gateway and version not in self.no_gateway
 
 
 class Ipam(Protocol):

@@ -2,7 +2,7 @@
 
 Nothing is stored here: a network's record holds its subnets, a sandbox's its addresses, and both are told again to a
 new engine (``restore``, ``adopt``).
-The caller sees to it that only one network is allocated at a time; nothing else here waits.
+An allocation waits for the host's routes first and for nothing after that, so that two never see the same subnet free.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DefaultIpam:
 
     async def allocate(self, request: PoolRequest) -> tuple[Pool, ...]:
         """The request's subnets, and one of the default pools for a family without."""
-        config, ipv4, ipv6, gateway = request.config, request.ipv4, request.ipv6, request.gateway
+        config, ipv4, ipv6 = request.config, request.ipv4, request.ipv6
         subnets.check(config)
         routed = await self._routed()
         wanted = [pool for pool in config if ipv6 or ":" not in pool.subnet]
@@ -42,7 +42,7 @@ class DefaultIpam:
             subnet = ipaddress.ip_network(pool.subnet)
             subnets.refuse_overlap(subnet, [*self._taken(), *mine])
             mine.append(subnet)
-            made.append(_given(pool, subnet, gateway))
+            made.append(_given(pool, subnet, request.wants_gateway(subnet.version)))
         for version, enabled in ((4, ipv4), (6, ipv6)):
             if not enabled or any(subnet.version == version for subnet in mine):
                 continue
@@ -51,7 +51,8 @@ class DefaultIpam:
                 raise InvalidParameter(subnets.EXHAUSTED)
             mine.append(found)
             addresses = Addresses(found)
-            made.append((Pool(str(found), (addresses.first() or "") if gateway else ""), addresses))
+            gateway = (addresses.first() or "") if request.wants_gateway(version) else ""
+            made.append((Pool(str(found), gateway), addresses))
         self._pools[request.network_id] = [addresses for _, addresses in made]
         self._subnets[request.network_id] = mine
         return tuple(pool for pool, _ in made)
