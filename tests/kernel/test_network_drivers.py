@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from solva.kernel.netlink import Netlink
 from solva.networks.drivers.base import NetworkDriver
 from solva.networks.drivers.bridge import BridgeDriver
 from solva.networks.drivers.host import HostDriver
 from solva.networks.drivers.none import NoneDriver
+from solva.networks.drivers.remote import RemoteDriver
 from solva.networks.host import Host
+from solva.plugins.finder import Plugins, Settings
+from solva.plugins.network import Capabilities
 from suites.drivers import DriverSuite
 
 pytestmark = pytest.mark.root
@@ -31,3 +41,29 @@ class TestNone(DriverSuite):
 
     def make(self, host: Host) -> NetworkDriver:
         return NoneDriver(host)
+
+
+class TestPlugin(DriverSuite):
+    """The example plugin behind the remote driver."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        self.where: Path = tmp_path_factory.mktemp("plugins")
+        self.process: subprocess.Popen[bytes] | None = None
+        yield
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def prepare(self, kernel: Netlink) -> None:
+        program = Path(__file__).parents[2] / "examples/network-plugin/plugin.py"
+        self.process = subprocess.Popen([sys.executable, program, self.where / "lan.sock"],
+                                        stdout=subprocess.DEVNULL)      # in the namespace of this thread
+        deadline = time.monotonic() + 30
+        while not (self.where / "lan.sock").exists():
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def make(self, host: Host) -> NetworkDriver:
+        return RemoteDriver(host, Plugins(Settings((str(self.where),), 10)), "lan", Capabilities(Scope="local"))

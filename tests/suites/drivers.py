@@ -16,7 +16,7 @@ from solva.errors import SolvaError
 from solva.kernel import links, netns
 from solva.kernel.netlink import Netlink
 from solva.networks import namespace
-from solva.networks.drivers.base import DriverNetwork, Interface, NetworkDriver
+from solva.networks.drivers.base import AllocatesNetworks, DriverNetwork, Interface, NetworkDriver
 from solva.networks.endpoints import made
 from solva.networks.host import Host
 from solva.networks.model import Endpoint, EndpointConfig, Network, Pool, Sandbox, SandboxConfig
@@ -101,13 +101,18 @@ class DriverSuite:
             host = Host(tmp_path)
 
             async def whole(body: Body) -> None:
-                rig = Rig(kernel, host, self.make(host), self.network(), tmp_path, interface=self.interface)
+                driver, record = self.make(host), self.network()
+                if isinstance(driver, AllocatesNetworks):
+                    record = await driver.allocate_network(record)
+                rig = Rig(kernel, host, driver, record, tmp_path, interface=self.interface)
                 await rig.driver.create_network(rig.net)
                 try:
                     await body(rig)
                 finally:
                     await rig.driver.delete_network(rig.net)
                     await rig.driver.delete_network(rig.net)
+                    if isinstance(driver, AllocatesNetworks):
+                        await driver.free_network(record)
 
             try:
                 yield lambda body: asyncio.run(whole(body))
