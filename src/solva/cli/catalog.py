@@ -105,6 +105,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "inspect": ("network.inspect", "Display detailed information on networks"),
         "ls": ("network.ls", "List networks"), "list": ("network.ls", "List networks"),
         "prune": ("network.prune", "Remove all unused networks"),
+        "why": ("network.why", "Explain whether A reaches B, and what to do if not"),
         "rm": ("network.rm", "Remove one or more networks"), "remove": ("network.rm", "Remove one or more networks"),
     }),
     "system": ("Manage the engine's data", {

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from solva.containers.model import Registry
 from solva.dns import paths
 from solva.dns.client import NameService
-from solva.explain import querylog
+from solva.errors import InvalidParameter
+from solva.explain import packet, querylog, views
+from solva.explain.collect import Collector
+from solva.explain.facts import Answer, Question
+from solva.explain.packet import Proof
+from solva.explain.walk import walk
+from solva.networks.service import NetworkService
 
 Json = dict[str, Any]
 
@@ -20,6 +29,8 @@ class Sources:
 
     run: Path
     names: NameService
+    containers: Registry
+    networks: NetworkService
 
 
 class ExplainService:
@@ -27,6 +38,34 @@ class ExplainService:
 
     def __init__(self, sources: Sources) -> None:
         self._s = sources
+        self._collector = Collector(sources.containers, sources.networks)
+        self._proofs = itertools.count(1)
+
+    async def why(self, source: str, target: str, *, send: bool) -> Json:
+        """Whether ``source`` reaches ``target`` (``B[:PORT[/PROTO]]``), step by step; ``send`` proves it by a packet.
+
+        NotFound for a source there is not; a target that is not there is an answer.
+        """
+        question, machine = await self._collector.question(source, target)
+        answer = walk(question, machine)
+        proof = await self._prove(question, answer) if send else None
+        return views.answer(question, answer, proof)
+
+    async def _prove(self, question: Question, answer: Answer) -> Proof | None:
+        source, target = question.source, question.target
+        if source.kind not in ("container", "host"):
+            raise InvalidParameter(f"--packet sends from a container or this host; {source} is neither")
+        if source.state != "running" or not answer.address:
+            return None
+        port = answer.port or next((each.port for each in target.listeners if each.proto == question.proto), 0)
+        if not port:
+            raise InvalidParameter(f"--packet needs a port: {target.asked}:PORT")
+        sandbox = None
+        if source.kind == "container" and source.mode != "host":
+            sandbox = self._s.networks.sandbox(self._collector.owner(source.name))
+        netns = sandbox.netns if sandbox is not None else ""
+        marks = f"{self._s.networks.table}_trace{next(self._proofs)}"
+        return await asyncio.to_thread(packet.prove, netns, answer.address, port, question.proto, marks=marks)
 
     async def name_server(self) -> Json:
         """The name server's process, the sandboxes it serves, those it cannot, and whether it logs queries."""

@@ -13,11 +13,12 @@ from solva.clock import Clock
 from solva.errors import InvalidParameter, NotFound
 from solva.events.bus import EventBus
 from solva.kernel import links
-from solva.networks import restore, views, wishes
+from solva.networks import gateway, restore, views, wishes
 from solva.networks.catalog import Catalog
 from solva.networks.drivers.base import DriverNetwork, NetworkDriver, NoPlugins, PluginFinder
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
+from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.firewall.watch import RuleWatch
 from solva.networks.host import Host
 from solva.networks.ipam.addresses import IPNetwork
@@ -33,6 +34,7 @@ Texts: TypeAlias = list[str]            # aliases, for a method named ``list`` h
 Prefixes: TypeAlias = list[IPNetwork]
 Filters: TypeAlias = dict[str, list[str]]
 DriverNetworks: TypeAlias = list[DriverNetwork]
+SandboxList: TypeAlias = list[Sandbox]
 Users: TypeAlias = list[tuple[Sandbox, Endpoint]]
 
 
@@ -186,6 +188,27 @@ class NetworkService:
 
     def sandbox(self, sandbox_id: str) -> Sandbox | None:
         return self._sandboxes.get(sandbox_id)
+
+    # -- what explanations ask
+
+    def live(self) -> SandboxList:
+        return self._sandboxes.all()
+
+    def rules(self, network_id: str) -> BridgeRules | None:
+        """The firewall's part of a network."""
+        return self._catalog.rules(self._catalog.find(network_id))
+
+    def named(self, network_id: str) -> bool:
+        """Whether a network has a name service."""
+        return self._sandboxes.endpoints.named(network_id)
+
+    def way_out(self, sandbox: Sandbox, version: int) -> Endpoint | None:
+        return gateway.choose(sandbox.endpoints, version)
+
+    @property
+    def table(self) -> str:
+        """Name of our firewall table (family inet)."""
+        return self._host.table
 
     # -- what drivers ask (``drivers.base.Networks``)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from solva.api.types.explain import NameServerSettings
+from solva.errors import InvalidParameter
 from solva.server.json import decode, reply
 from solva.server.routing import Route
 
@@ -21,10 +22,17 @@ class SolvaRoutes:
 
     def routes(self) -> list[Route]:
         return [
+            Route("GET", "/solva/network/why", self.why),
             Route("GET", "/solva/dns", self.name_server),
             Route("POST", "/solva/dns", self.set_name_server),
             Route("GET", "/solva/dns/log", self.query_log, abandons=True),
         ]
+
+    async def why(self, request: Request) -> None:
+        source, target = request.query.get("from", ""), request.query.get("to", "")
+        if not source or not target:
+            raise InvalidParameter("two ends are needed: from=A&to=B[:PORT]")
+        reply(request, await self._explain.why(source, target, send=request.flag("packet")))
 
     async def name_server(self, request: Request) -> None:
         reply(request, await self._explain.name_server())
