@@ -231,6 +231,25 @@ def test_compose_builds_and_one_service_stands_on_another(docker: Docker, folder
     assert docker("run", "--rm", "kit:two", "cat", "/two").stdout == "one\n"
 
 
+def test_checks_outlines_and_targets(docker: Docker, folder: Path) -> None:
+    write(folder, Dockerfile="# WHO is greeted\nARG WHO=you\nFROM busybox AS base\nMAINTAINER me\nARG WHO\n"
+                             "RUN --mount=type=secret,id=s true\nFROM base AS last\n")
+    checked = docker("build", "--check", str(folder), check=False)
+    assert checked.returncode == 1
+    assert "WARNING: MaintainerDeprecated" in checked.stdout
+    assert ">>> MAINTAINER me" in checked.stdout
+    outline = json.loads(docker("build", "--call=outline,format=json", str(folder)).stdout)
+    assert [(row["name"], row["value"], row["description"]) for row in outline["args"]] == [
+        ("WHO", "you", "is greeted")]
+    assert [row["name"] for row in outline["secrets"]] == ["s"]
+    targets = json.loads(docker("build", "--call=targets,format=json", str(folder)).stdout)
+    assert [(row["name"], row.get("default")) for row in targets["targets"]] == [("base", None), ("last", True)]
+    built = docker("build", "--progress=plain", str(folder)).stderr
+    assert "MaintainerDeprecated: Maintainer instruction is deprecated" in built
+    assert docker("build", "--check", "-f", "-", str(folder), stdin=b"FROM busybox\n").stdout.strip() == (
+        "Check complete, no warnings found.")
+
+
 def test_an_interrupted_build_leaves_nothing(engine: LiveEngine, folder: Path) -> None:
     write(folder, Dockerfile=f"FROM busybox\nRUN echo started; sleep 1{os.getpid()}\n")
     process = subprocess.Popen([*client_command(), "env", f"DOCKER_HOST=unix://{engine.socket}", "docker", "build",

@@ -26,6 +26,7 @@ from solva.build.collaborators import (
     StepRunner,
 )
 from solva.build.copyfiles import Tree
+from solva.build.dockerfile.ast import Dockerfile, DockerfileError
 from solva.build.dockerfile.parser import parse, parse_trigger
 from solva.build.failures import StepFailed, located
 from solva.build.graph import PlannedStage, needed, plan, planned_source
@@ -33,7 +34,7 @@ from solva.build.instructions.base import Command
 from solva.build.instructions.registry import parse_command
 from solva.build.output import Channel, Output
 from solva.build.stage import Stage
-from solva.build.stagestate import StageState
+from solva.build.stagestate import DEFAULT_PATH, StageState
 from solva.errors import InvalidParameter, NotFound, SolvaError
 from solva.ids import new_id, short
 
@@ -288,14 +289,27 @@ class Builder:
         arguments = Arguments(options, host_platform())
         named = named or {}
         stages = plan(parsed, arguments, options, named)
-        target = _target(stages, options.target)
-        for note in (*options.notes, *parsed.warnings):
+        target = target_of(stages, options.target)
+        for note in options.notes:
             output.warn(note)
+        self._check(parsed, dockerfile, options, output)
         async with AsyncExitStack() as stack:
             build = Build(self._services, options, context, scratch, output, auth, arguments, stages, stack,
                           session or NoSession(), named)
             state = await build.run(target)
         return Solved(state, options, tuple(arguments.unused()))
+
+    def _check(self, parsed: Dockerfile, dockerfile: bytes, options: BuildOptions, output: Output) -> None:
+        """Say what is doubtful about the file; DockerfileError where it asks for that to be an error."""
+        from solva.build.lint.check import check
+        from solva.build.lint.outline import violation
+
+        report = check(parsed, dockerfile.decode("utf-8", "replace"), arguments=options.build_args,
+                       base_env={"PATH": DEFAULT_PATH})
+        for warning in report.warnings:
+            output.warn(str(warning), warning.line)
+        if report.fatal:
+            raise DockerfileError(violation(report))
 
     async def image(self, solved: Solved, tags: Sequence[str]) -> BaseImage:
         """The image of what was built, under ``tags``."""
@@ -309,6 +323,7 @@ class Builder:
         output = ClassicOutput(progress, options.quiet)
         solved = await self.solve(options, context, output, dockerfile=dockerfile, scratch=scratch, auth=auth)
         record = await self.image(solved, options.tags)
+        output.findings()
         if solved.unused:
             output.warn(f"One or more build-args [{' '.join(solved.unused)}] were not consumed")
         self._report(output, options, record)
@@ -329,7 +344,8 @@ def _familiar(tag: str) -> str:
     return tag if ":" in name else f"{tag}:latest"
 
 
-def _target(stages: list[PlannedStage], target: str) -> int:
+def target_of(stages: list[PlannedStage], target: str) -> int:
+    """The index of the stage that is asked for. InvalidParameter for one that there is not."""
     if not target:
         return len(stages) - 1
     for stage in reversed(stages):

@@ -21,6 +21,7 @@ class ClassicOutput:
         self._channels: list[ClassicChannel] = []
         self._total = 0
         self._step = 0
+        self._findings: list[str] = []
 
     def start(self, total: int) -> None:
         self._total = total
@@ -40,8 +41,20 @@ class ClassicOutput:
         if not self._quiet:
             self._progress({"stream": text + "\n"})
 
-    def warn(self, text: str) -> None:
-        self.line(f"[Warning] {text}")
+    def warn(self, text: str, line: int = 0) -> None:
+        """What the file's lines are warned for is said at the end, where it is seen."""
+        if line:
+            self._findings.append(text)
+        else:
+            self.line(f"[Warning] {text}")
+
+    def findings(self) -> None:
+        """Say what was found in the file."""
+        count = len(self._findings)
+        if count:
+            self.line(f"{count} warning{'s' if count > 1 else ''} found:")
+            for text in self._findings:
+                self.line(f" - {text}")
 
     def always(self, value: dict[str, Any]) -> None:
         """What even a quiet build says."""

@@ -91,9 +91,9 @@ def _stage(index: int, head: from_.From, commands: list[Command], before: list[P
         for source in command.sources:
             if source.isdigit() and int(source) >= index:
                 raise command.node.error(f"invalid stage index {source}")
-            if head.name and source.lower() == head.name:
-                raise command.node.error(f"circular dependency detected on stage: {head.name}")
             found = None if source in named else planned_source(before, source)
+            if found is None and head.name and source.lower() == head.name:
+                raise command.node.error(f"circular dependency detected on stage: {head.name}")
             if found is None:
                 images.append(source)
             else:

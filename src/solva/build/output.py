@@ -59,7 +59,9 @@ class Output(Protocol):
         ``nodes`` are its instructions, FROM first."""
         ...
 
-    def warn(self, text: str) -> None: ...
+    def warn(self, text: str, line: int = 0) -> None:
+        """``line`` of the Dockerfile, 0 where it is about none."""
+        ...
 
     def flush(self) -> None:
         """The build has failed: say all that is held back."""

@@ -190,10 +190,11 @@ class Gateway:
         build = await self._build(metadata)
         if not request.frontend:
             raise to_grpc(NotImplementedHere("a build from a raw definition (LLB) is not supported, only Dockerfiles"))
-        if request.frontend_opt.get("requestid"):
-            raise to_grpc(NotImplementedHere(
-                f"the request {request.frontend_opt['requestid']} is not supported by this engine"))
         try:
+            if request.frontend_opt.get("requestid"):
+                found = await self._solver.describe(build, request.frontend_opt["requestid"],
+                                                    dict(request.frontend_opt))
+                return wire.GatewaySolveResponse(result=wire.Result(metadata=found))
             name = await self._solver.solve(build, request.frontend, dict(request.frontend_opt),
                                             results_of(request.frontend_inputs))
         except SolvaError as error:

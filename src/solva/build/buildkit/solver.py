@@ -105,12 +105,12 @@ class Solver:
             scratch = self._scratch / secrets.token_hex(8)
             scratch.mkdir(mode=0o700, parents=True)
             stack.push_async_callback(asyncio.to_thread, files.remove_tree, scratch)
-            folder, excluded = await self._dockerfile(build, session, options.dockerfile, scratch, given)
+            text, excluded, definition = await self._dockerfile(build, session, options.dockerfile, scratch, given)
             source = _Context(self, build, session, given, excluded, stack, scratch)
             named = await self._named(build, session, given, inputs, stack)
             solved = await self._builder.solve(
-                options, source.fetch, StatusOutput(build.journal), dockerfile=folder, scratch=scratch,
-                auth=None, session=session, named=named)
+                options, source.fetch, StatusOutput(build.journal, definition, options.dockerfile, text),
+                dockerfile=text, scratch=scratch, auth=None, session=session, named=named)
         name = secrets.token_hex(16)
         build.results[name] = self._results[name] = solved
         return name
@@ -122,18 +122,20 @@ class Solver:
             yield root
 
     async def _dockerfile(self, build: KitBuild, session: Session, name: str, scratch: Path,
-                          given: Mapping[str, str]) -> tuple[bytes, list[str]]:
-        """The Dockerfile, and what its ignore file leaves out of the context."""
+                          given: Mapping[str, str]) -> tuple[bytes, list[str], Vertex]:
+        """The Dockerfile, what its ignore file leaves out of the context, and the vertex that has loaded it."""
         target = scratch / "dockerfile"
         target.mkdir()
         remote = given.get("context", "")
+        vertex = Vertex(build.journal, f"[internal] load build definition from {name}")
         if remote.startswith(_UPLOAD):
-            await self.upload(session, remote, target)
+            with vertex:
+                await self.upload(session, remote, target)
         elif remote and not remote.startswith("local:"):
             raise NotImplementedHere(f"a remote build context is not supported: {remote}: fetch it and build from the "
                                      "directory")
         else:
-            with Vertex(build.journal, f"[internal] load build definition from {name}") as vertex:
+            with vertex:
                 wanted = [name, f"{name}.dockerignore", ".dockerignore"]
                 if name == "Dockerfile":
                     wanted.append("dockerfile")
@@ -143,7 +145,22 @@ class Solver:
         data = contexts.read_dockerfile(target, name)
         build.dockerfile = (name, data)
         ignore = await self._ignore_file(build, session, name, target, given)
-        return data, patterns_of(ignore) if ignore else []
+        return data, patterns_of(ignore) if ignore else [], vertex
+
+    async def describe(self, build: KitBuild, request: str, given: Mapping[str, str]) -> dict[str, bytes]:
+        """A subrequest: what the Dockerfile offers (outline, targets) or what is doubtful about it (lint), as the
+        metadata of a result without files."""
+        from solva.build.buildkit.subrequests import answer
+
+        session = await self._sessions.get(build.session)
+        options = build_options(given)
+        scratch = self._scratch / secrets.token_hex(8)
+        scratch.mkdir(mode=0o700, parents=True)
+        try:
+            text, excluded, _ = await self._dockerfile(build, session, options.dockerfile, scratch, given)
+        finally:
+            await asyncio.to_thread(files.remove_tree, scratch)
+        return answer(request, options, text, excluded)
 
     async def _ignore_file(self, build: KitBuild, session: Session, name: str, target: Path,
                            given: Mapping[str, str]) -> str:

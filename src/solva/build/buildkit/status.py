@@ -107,9 +107,11 @@ class Vertex:
 class StatusOutput:
     """See ``build.output.Output``."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, definition: Vertex, filename: str, text: bytes) -> None:
+        """``definition``: the vertex that has loaded the Dockerfile; warnings about it are its own."""
         self._journal = journal
-        self._general: Vertex | None = None
+        self._definition = definition
+        self._source = wire.SourceInfo(filename=filename, data=text, language="Dockerfile")
 
     def start(self, total: int) -> None:
         return
@@ -117,11 +119,12 @@ class StatusOutput:
     def channel(self, stage: str, index: int, nodes: list[Node]) -> StatusChannel:
         return StatusChannel(self._journal, stage or f"stage-{index}", nodes)
 
-    def warn(self, text: str) -> None:
-        if self._general is None:
-            self._general = Vertex(self._journal, "[internal] notes").begin()
-            self._general.end()
-        self._general.warn(text)
+    def warn(self, text: str, line: int = 0) -> None:
+        warning = wire.VertexWarning(vertex=self._definition.digest, level=1, short=text.encode())
+        if line:
+            warning.info.CopyFrom(self._source)
+            warning.ranges.add(start=wire.Position(line=line), end=wire.Position(line=line))
+        self._journal.add(warnings=[warning])
 
     def flush(self) -> None:
         return

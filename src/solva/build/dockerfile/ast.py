@@ -42,7 +42,8 @@ class Node:
 
     ``rest``: everything after the name and the flags, continuation lines joined, heredoc bodies left out.
     ``json``: the words when ``rest`` is a JSON array of strings and the instruction takes that form, else None.
-    ``original``: the logical line as written (continuations joined).
+    ``original``: the logical line as written (continuations joined). ``empty_continuation``: an empty line stood
+    between them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Node:
     lines: Lines
     original: str
     escape: str = "\\"
+    empty_continuation: bool = False
 
     def error(self, message: str) -> DockerfileError:
         return DockerfileError(message, self.lines.first)
@@ -65,4 +67,3 @@ class Dockerfile:
     nodes: tuple[Node, ...]
     escape: str = "\\"
     directives: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()

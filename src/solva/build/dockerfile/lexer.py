@@ -25,6 +25,7 @@ class LogicalLine:
     text: str
     heredocs: tuple[Heredoc, ...]
     lines: Lines
+    empty_continuation: bool = False
 
 
 @dataclass(slots=True)
@@ -34,7 +35,6 @@ class Lexed:
     lines: list[LogicalLine]
     escape: str
     directives: dict[str, str]
-    warnings: list[str]
 
 
 def lex(text: str) -> Lexed:
@@ -46,8 +46,7 @@ def lex(text: str) -> Lexed:
             raise DockerfileError(f"dockerfile line greater than maximum allowed size of {MAX_LINE - 1}", number)
     directives, start = _directives(physical)
     escape = directives.get("escape", "\\")
-    warnings: list[str] = []
-    return Lexed(list(_logical(physical, start, escape, warnings)), escape, directives, warnings)
+    return Lexed(list(_logical(physical, start, escape)), escape, directives)
 
 
 def _directives(physical: list[str]) -> tuple[dict[str, str], int]:
@@ -67,7 +66,7 @@ def _directives(physical: list[str]) -> tuple[dict[str, str], int]:
     return found, index + 1
 
 
-def _logical(physical: list[str], index: int, escape: str, warnings: list[str]) -> Iterator[LogicalLine]:
+def _logical(physical: list[str], index: int, escape: str) -> Iterator[LogicalLine]:
     continuation = re.compile(rf"([^{re.escape(escape)}])?{re.escape(escape)}[ \t]*$")
     total = len(physical)
     while index < total:
@@ -77,6 +76,7 @@ def _logical(physical: list[str], index: int, escape: str, warnings: list[str]) 
         if not line or line.startswith("#"):
             continue
         joined = ""
+        empty = False
         while True:
             match = continuation.search(line)
             if match is None or (match.start() > 0 and match[1] is None):
@@ -85,7 +85,7 @@ def _logical(physical: list[str], index: int, escape: str, warnings: list[str]) 
             joined += line[:match.start()] + (match[1] or "")
             while index < total and (not physical[index].strip() or physical[index].lstrip().startswith("#")):
                 if not physical[index].strip() and any(rest.strip() for rest in physical[index:]):
-                    warnings.append(f"Empty continuation line in: {joined.strip()[:60]} (line {index + 1})")
+                    empty = True
                 index += 1
             if index >= total:
                 break
@@ -95,7 +95,7 @@ def _logical(physical: list[str], index: int, escape: str, warnings: list[str]) 
             continue
         heredocs, index = _heredocs(joined, physical, index, escape, first + 1)
         last = index if heredocs else _last_used(physical, first, index)
-        yield LogicalLine(joined.strip(), tuple(heredocs), Lines(first + 1, last))
+        yield LogicalLine(joined.strip(), tuple(heredocs), Lines(first + 1, last), empty)
 
 
 def _last_used(physical: list[str], first: int, end: int) -> int:

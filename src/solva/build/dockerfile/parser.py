@@ -20,7 +20,7 @@ def parse(text: str | bytes) -> Dockerfile:
     if not lexed.lines:
         raise DockerfileError("file with no instructions")
     nodes = tuple(parse_line(line, lexed.escape) for line in lexed.lines)
-    return Dockerfile(nodes, lexed.escape, lexed.directives, tuple(lexed.warnings))
+    return Dockerfile(nodes, lexed.escape, lexed.directives)
 
 
 def parse_trigger(text: str, escape: str = "\\", lines: Lines | None = None) -> Node:
@@ -42,7 +42,7 @@ def parse_line(line: LogicalLine, escape: str) -> Node:
     words = _json(rest, line.lines.first) if upper in _JSON_FORM else None
     if upper == "HEALTHCHECK":
         words = _healthcheck_json(rest, line.lines.first)
-    return Node(upper, flags, rest, words, line.heredocs, line.lines, line.text, escape)
+    return Node(upper, flags, rest, words, line.heredocs, line.lines, line.text, escape, line.empty_continuation)
 
 
 def _split_name(text: str) -> tuple[str, str, str]:

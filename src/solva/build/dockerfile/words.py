@@ -229,7 +229,7 @@ class _Run:
         if operator in ("#", "%", "/"):
             return self._pattern(name, operator)
         word = self._nested("}")
-        value = self.expander.variables.get(name)
+        value = self._value(name)
         self.expander.used.add(name)
         present = value is not None and (bool(value) or not colon)
         if operator == "-":

@@ -1,0 +1,24 @@
+FROM busybox AS base
+ARG password=x
+ENV TOKEN abc
+ENV A=$UNDEF B=${UNDEF2:-x} C=$PATHH
+LABEL a b
+WORKDIR rel
+CMD echo hi
+CMD echo ho
+ENTRYPOINT ls -l
+RUN echo a \
+
+  && echo b
+EXPOSE 80/TCP
+ENV API_KEY=1
+ARG SECRET
+HEALTHCHECK CMD true
+HEALTHCHECK CMD false
+EXPOSE 127.0.0.1:80:80
+USER $WHO
+COPY $FROM_HERE /x
+SHELL ["/bin/sh","-c"]
+RUN echo $MISSING
+VOLUME $VV
+STOPSIGNAL $SS

@@ -1,0 +1,4 @@
+# check=skip=JSONArgsRecommended;error=true
+FROM busybox
+CMD echo hi
+MAINTAINER x
