@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("container.logs", "Fetch the logs of a container"),
     "pause": ("container.lifecycle:PAUSE", "Pause all processes within one or more containers"),
     "port": ("container.port", "List port mappings or a specific mapping of a container"),
+    "ports": ("network.ports", "List published ports and who can reach them"),
     "ps": ("container.ps", "List containers"),
     "pull": ("image.pull", "Download an image from a registry"),
     "push": ("image.push", "Upload an image to a registry"),

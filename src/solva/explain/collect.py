@@ -63,7 +63,7 @@ class Collector:
                            "or an address")
         asker = self._networks.sandbox(self.owner(here.name)) if here.kind == "container" else None
         there = await self._party(name, kernel, asker, port)
-        machine = await self._machine(kernel, port)
+        machine = await self.machine(kernel, port)
         return Question(here, there, port, proto), machine
 
     # -- an end
@@ -165,7 +165,8 @@ class Collector:
 
     # -- the machine
 
-    async def _machine(self, kernel: Kernel, port: int) -> Machine:
+    async def machine(self, kernel: Kernel, port: int) -> Machine:
+        """``port``: of this host, whose holders are wanted; 0 for none."""
         every: list[Published] = []
         holders: dict[str, Party] = {}
         for container in self._containers.all():

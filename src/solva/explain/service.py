@@ -13,7 +13,7 @@ from solva.containers.model import Registry
 from solva.dns import paths
 from solva.dns.client import NameService
 from solva.errors import InvalidParameter
-from solva.explain import packet, querylog, views
+from solva.explain import packet, ports, querylog, views
 from solva.explain.collect import Collector
 from solva.explain.facts import Answer, Question
 from solva.explain.packet import Proof
@@ -66,6 +66,10 @@ class ExplainService:
         netns = sandbox.netns if sandbox is not None else ""
         marks = f"{self._s.networks.table}_trace{next(self._proofs)}"
         return await asyncio.to_thread(packet.prove, netns, answer.address, port, question.proto, marks=marks)
+
+    async def ports(self) -> list[Json]:
+        """Every published port and who reaches it (ports.py). Connects to each of them once."""
+        return [views.exposure(row) for row in await ports.audit(self._collector, self._s.containers)]
 
     async def name_server(self) -> Json:
         """The name server's process, the sandboxes it serves, those it cannot, and whether it logs queries."""

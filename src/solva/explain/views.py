@@ -6,6 +6,7 @@ from typing import Any
 
 from solva.explain.facts import Answer, Question
 from solva.explain.packet import Proof
+from solva.explain.ports import Exposure
 
 Json = dict[str, Any]
 
@@ -23,6 +24,13 @@ def answer(question: Question, found: Answer, proof: Proof | None) -> Json:
         "Steps": [{"Stage": step.stage, "Verdict": step.verdict, "Text": step.text} for step in found.steps],
         "Packet": _packet(proof) if proof is not None else None,
     }
+
+
+def exposure(row: Exposure) -> Json:
+    """One published port."""
+    return {"Container": row.container, "Project": row.project, "Service": row.service, "Protocol": row.proto,
+            "HostIp": row.host_ip, "HostPort": row.host_port, "ContainerPort": row.port, "Loopback": row.loopback,
+            "Host": row.host, "Lan": row.lan, "Verified": row.verified, "Note": row.note}
 
 
 def _contradiction(question: Question, proof: Proof) -> tuple[str, str]:

@@ -23,6 +23,7 @@ class SolvaRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/solva/network/why", self.why),
+            Route("GET", "/solva/ports", self.ports),
             Route("GET", "/solva/dns", self.name_server),
             Route("POST", "/solva/dns", self.set_name_server),
             Route("GET", "/solva/dns/log", self.query_log, abandons=True),
@@ -33,6 +34,9 @@ class SolvaRoutes:
         if not source or not target:
             raise InvalidParameter("two ends are needed: from=A&to=B[:PORT]")
         reply(request, await self._explain.why(source, target, send=request.flag("packet")))
+
+    async def ports(self, request: Request) -> None:
+        reply(request, await self._explain.ports())
 
     async def name_server(self, request: Request) -> None:
         reply(request, await self._explain.name_server())
