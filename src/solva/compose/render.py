@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from solva.compose.attributes.service import ATTRIBUTES
+from solva.compose.attributes.units import float_text
+from solva.compose.errors import ComposeError
 from solva.compose.load.yaml import Timestamp
+from solva.compose.yamlout import Free, in_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ def _pick(value: Mapping[str, Any], kind: str) -> dict[str, Any]:
         if key in value and (_shown(key, value[key]) or (kind, key) in _ALWAYS) and not (
                 value[key] == "0s" and (kind, key) in _PLAIN_DURATIONS):
             result[key] = value[key]
-    for key in sorted(value):
+    for key in in_order(value):
         if key.startswith("x-"):
             result[key] = value[key]
     return result
@@ -110,7 +113,7 @@ def _given(value: Any) -> bool:
 def _sorted(value: Any) -> Any:
     """Mappings with sorted keys, deep."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return Free((key, _sorted(value[key])) for key in sorted(value))
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
@@ -130,8 +133,8 @@ def _each(kind: str) -> Callable[[Any], Any]:
 
 
 def _by_name(kind: str) -> Callable[[Any], Any]:
-    return lambda value: {key: _sorted_in(_pick(value[key], kind)) if isinstance(value[key], dict) else value[key]
-                          for key in sorted(value)}
+    return lambda value: Free((key, _sorted_in(_pick(value[key], kind)) if isinstance(value[key], dict) else value[key])
+                              for key in sorted(value))
 
 
 def _mounts(value: Any) -> Any:
@@ -217,7 +220,7 @@ def ordered_service(config: Mapping[str, Any], *, as_json: bool = False) -> dict
     if as_json:
         plain: dict[str, Any] = _without_extensions(result)
         return plain
-    for name in sorted(config):
+    for name in in_order(config):
         if name.startswith("x-"):
             result[name] = _sorted(config[name])
     return result
@@ -283,7 +286,7 @@ def ordered_network(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _extensions(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _sorted(config[key]) for key in sorted(config) if key.startswith("x-")}
+    return {key: _sorted(config[key]) for key in in_order(config) if key.startswith("x-")}
 
 
 def ordered_volume(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,16 +310,16 @@ def ordered_model(config: Mapping[str, Any]) -> dict[str, Any]:
 def document(project: Project, *, as_json: bool = False) -> dict[str, Any]:
     """The whole project in print order."""
     result: dict[str, Any] = {"name": project.name}
-    result["services"] = {name: ordered_service(service.config, as_json=as_json)
-                          for name, service in sorted(project.services.items())}
+    result["services"] = Free((name, ordered_service(service.config, as_json=as_json))
+                              for name, service in sorted(project.services.items()))
     for section, function in (("networks", ordered_network), ("volumes", ordered_volume), ("secrets", ordered_file),
                               ("configs", ordered_file)):
         entries = getattr(project, section)
         if entries:
-            result[section] = {name: function(entries[name]) for name in sorted(entries)}
+            result[section] = Free((name, function(entries[name])) for name in sorted(entries))
     if project.models and not as_json:
-        result["models"] = {name: ordered_model(project.models[name]) for name in sorted(project.models)}
-    for key in sorted(project.extensions):
+        result["models"] = Free((name, ordered_model(project.models[name])) for name in sorted(project.models))
+    for key in in_order(project.extensions):
         result[key] = _sorted(project.extensions[key])
     return result
 
@@ -324,7 +327,7 @@ def document(project: Project, *, as_json: bool = False) -> dict[str, Any]:
 def escaped(value: Any) -> Any:
     """``$`` doubled in every string, so that the output can be loaded again."""
     if isinstance(value, dict):
-        return {key: escaped(item) for key, item in value.items()}
+        return type(value)((escaped(key), escaped(item)) for key, item in value.items())
     if isinstance(value, list):
         return [escaped(item) for item in value]
     if isinstance(value, Timestamp):
@@ -335,7 +338,7 @@ def escaped(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """A content as it is read, sorted, for output."""
     if isinstance(value, dict):
-        return {key: plain(value[key]) for key in sorted(value)}
+        return Free((key, plain(value[key])) for key in sorted(value))
     if isinstance(value, list):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Timestamp) else value
@@ -357,10 +360,23 @@ def json_network(ordered: dict[str, Any]) -> dict[str, Any]:
     return {key: ordered.get(key, {}) for key in _NETWORK if key in ordered or key == "ipam"}
 
 
+def _go_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _go_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_go_numbers(item) for item in value]
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ComposeError(f"json: unsupported value: {float_text(value)}")
+        return int(value) if value.is_integer() and abs(value) < 1e21 else value
+    return value
+
+
 def go_json(value: Any, indent: int | None = None) -> str:
     """JSON as Go's encoder writes it."""
     import json
 
+    value = _go_numbers(value)
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -4,16 +4,64 @@ from __future__ import annotations
 
 import re
 
+from solva.compose.attributes.units import float_text
 from solva.compose.load.yaml import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 _BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z", re.ASCII)
+_SPECIAL = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
 _FIRST = frozenset("-?:,[]{}#&*!|>'\"%@` ")
 _OLD_BOOLEANS = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off",
                            "OFF"))
+
+
+class Free(dict):  # type: ignore[type-arg]  # typing is not imported at run time
+    """A mapping whose keys the user chose; it is printed in the order that Go's YAML gives such keys."""
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """``keys`` as Go's YAML sorts them: letters after the rest, numbers by value."""
+    from functools import cmp_to_key
+
+    return sorted(keys, key=cmp_to_key(_compare))
+
+
+def _compare(left: str, right: str) -> int:
+    digits = False
+    for index, (first, second) in enumerate(zip(left, right, strict=False)):
+        if first == second:
+            digits = first.isdigit()
+            continue
+        letters = first.isalpha(), second.isalpha()
+        if all(letters):
+            return -1 if first < second else 1
+        if any(letters):
+            return -1 if letters[0] == digits else 1
+        return _compare_numbers(left, right, index)
+    return len(left) - len(right)
+
+
+def _compare_numbers(left: str, right: str, index: int) -> int:
+    """Two names that differ at ``index``, where neither has a letter."""
+    lead = ""
+    if "0" in (left[index], right[index]):
+        before = index
+        while before and left[before - 1].isdigit():
+            before -= 1
+        lead = "1" if left[before:index].strip("0") else ""
+    numbers = []
+    for name in (left, right):
+        end = index
+        while end < len(name) and name[end].isdigit():
+            end += 1
+        numbers.append((int(lead + name[index:end] or "0"), end))
+    if numbers[0] != numbers[1]:
+        return -1 if numbers[0] < numbers[1] else 1
+    return -1 if left[index] < right[index] else 1
 
 
 def dump(value: Any) -> str:
@@ -30,7 +78,8 @@ def dump(value: Any) -> str:
 
 def _mapping(value: dict[str, Any], depth: int, lines: list[str]) -> None:
     pad = " " * depth
-    for key, item in value.items():
+    for key in in_order(value) if isinstance(value, Free) else value:
+        item = value[key]
         name = _scalar(str(key), depth)
         if len(name) > 128:
             name = f"? {name}\n{pad}"
@@ -63,7 +112,9 @@ def _scalar(value: Any, depth: int) -> str:
         return "null"
     if value is True or value is False:
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, float):
+        return _SPECIAL.get(repr(value)) or float_text(value)
+    if isinstance(value, int):
         return repr(value)
     if isinstance(value, dict):
         return "{}"

@@ -25,13 +25,13 @@ def text(value: Any) -> str:
     if value is None:
         return "<nil>"
     if isinstance(value, float):
-        return _float_text(value)
+        return float_text(value)
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{text(value[key])}" for key in sorted(value)) + "]"
     return "[" + " ".join(map(text, value)) + "]" if isinstance(value, list) else str(value)
 
 
-def _float_text(value: float) -> str:
+def float_text(value: float) -> str:
     """The shortest digits; an exponent below -4 or from 6 up is written out (``1e+06``)."""
     if value != value or value in (float("inf"), float("-inf")):
         return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")

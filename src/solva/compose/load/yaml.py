@@ -26,7 +26,8 @@ _SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"),
 
 
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ]\d\d?:\d\d?:\d\d?(\.\d+)?([Zz]|[+-]\d\d:\d\d)?)?\Z", re.ASCII)
+_DATE = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)([Tt ]\d\d?:\d\d?:\d\d?(\.\d+)?([Zz]|[+-]\d\d:\d\d)?)?\Z", re.ASCII)
+_COLON = "\ue03a"     # a private character that stands for a colon of a plain scalar
 _HARD_INDENT = re.compile("^[ \xa0]*\xa0[ \xa0]*", re.MULTILINE)
 
 
@@ -56,8 +57,11 @@ class Timestamp:
         return hash(self.text)
 
     def __str__(self) -> str:
-        return f"{self.text}T00:00:00Z" if len(self.text) <= 10 else self.text.replace(" ", "T", 1) + (
-            "" if self.text[-1] in "Zz" else "Z")
+        found = _DATE.match(self.text)
+        assert found is not None
+        day = f"{found[1]}-{int(found[2]):02}-{int(found[3]):02}"
+        time = (found[4] or "T00:00:00Z")[1:].upper()
+        return f"{day}T{time}" + ("" if time[-1] == "Z" or found[6] else "Z")
 
 
 class Document:
@@ -89,17 +93,32 @@ def parse(text: str, file: str) -> Document:
 
 def parse_all(text: str, file: str) -> list[Document]:
     """Every document of ``text``. ComposeError with file, line and column when it is not YAML."""
-    documents = []
-    try:
-        events = yaml.parse(soft_indent(text), Loader=yaml.CSafeLoader)
-        for event in events:
-            if type(event) is yaml.DocumentStartEvent:
-                documents.append(_Builder(events, file).document())
-    except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, file) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ComposeError(f"failed to parse {file}: yaml: {error}") from None
+    text = soft_indent(text)
+    while True:
+        documents = []
+        try:
+            events = yaml.parse(text, Loader=yaml.CSafeLoader)
+            for event in events:
+                if type(event) is yaml.DocumentStartEvent:
+                    documents.append(_Builder(events, file).document())
+            break
+        except yaml.MarkedYAMLError as error:
+            at = _flow_colon(error, text)
+            if at < 0:
+                raise _syntax_error(error, file) from None
+            text = text[:at] + _COLON + text[at + 1:]
+        except (yaml.YAMLError, ValueError) as error:
+            raise ComposeError(f"failed to parse {file}: yaml: {error}") from None
     return [document for document in documents if document.value is not None or len(documents) > 1]
+
+
+def _flow_colon(error: yaml.MarkedYAMLError, text: str) -> int:
+    """Where the colon of a plain ``a:`` between brackets is: libyaml refuses it, Go's YAML has it in the scalar."""
+    if error.problem != "found unexpected ':'" or error.problem_mark is None:
+        return -1
+    lines = text.splitlines(keepends=True)
+    at = sum(map(len, lines[: error.problem_mark.line])) + error.problem_mark.column
+    return at if text[at: at + 1] == ":" else -1
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> ComposeError:
@@ -145,7 +164,8 @@ class _Builder:
         if anchor:
             self.open.add(anchor)
         if kind is yaml.ScalarEvent:
-            value = resolve(event.value) if event.implicit[0] else tagged(event.value, tag)
+            text = event.value.replace(_COLON, ":") if _COLON in event.value else event.value
+            value = resolve(text) if event.implicit[0] else self.tagged(text, tag, mark)
         elif kind is yaml.SequenceStartEvent:
             value = self.sequence(path)
         else:
@@ -154,6 +174,12 @@ class _Builder:
             self.open.discard(anchor)
             self.anchors[anchor] = (value, path)
         return value
+
+    def tagged(self, text: str, tag: str | None, mark: Any) -> Any:
+        try:
+            return tagged(text, tag)
+        except ValueError as error:
+            raise self.fail(mark, f"yaml: {error}") from None
 
     def alias(self, event: Any, path: Path) -> Any:
         if event.anchor in self.open:
@@ -195,7 +221,7 @@ class _Builder:
             mark = event.start_mark
             if type(event) is not yaml.ScalarEvent:
                 raise self.fail(mark, "yaml: a mapping key must be a string")
-            key = event.value
+            key = event.value.replace(_COLON, ":")
             at = (*path, key)
             if key in lines:
                 raise self.fail(mark, f'line {mark.line + 1}: mapping key "{key}" already defined at line {lines[key]}')
@@ -247,8 +273,13 @@ def tagged(text: str, tag: str | None) -> Any:
 
         return b64decode(text).decode("utf-8", "replace")
     value = resolve(text)
-    if tag == "tag:yaml.org,2002:float" and isinstance(value, int):
+    wanted = tag[18:]
+    if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    kinds: dict[str, Any] = {"int": int, "float": float, "bool": bool, "null": type(None), "timestamp": Timestamp}
+    if wanted in kinds and (type(value) is not kinds[wanted]):
+        found = next((name for name, kind in kinds.items() if type(value) is kind), "str")
+        raise ValueError(f"cannot decode !!{found} `{text}` as a !!{wanted}")
     return value
 
 
@@ -267,14 +298,15 @@ def resolve(text: str) -> Any:
 
 
 def _number(text: str) -> Any:
-    if _DATE.match(text):
+    date = _DATE.match(text)
+    if date is not None and 1 <= int(date[2]) <= 12 and 1 <= int(date[3]) <= 31:
         return Timestamp(text)
     plain = text.replace("_", "")
     body = plain[1:] if plain[:1] in ("+", "-") else plain
     if body.isdigit() and body.isascii():
         if body[0] != "0" or len(body) == 1:
             value = int(body)
-            if value >= 1 << 64:
+            if value >= 1 << 64 or (plain[0] == "-" and value > 1 << 63):
                 return float(plain)
             return -value if plain[0] == "-" else value
         if not set(body) & {"8", "9"}:
@@ -287,6 +319,7 @@ def _number(text: str) -> Any:
             return text
         return -value if plain[0] == "-" else value
     if _FLOAT.match(plain):
-        return float(plain)
+        found = float(plain)
+        return text if abs(found) == _SPECIAL[".inf"] else found
     lower = text.lower()
     return _SPECIAL[lower] if lower in _SPECIAL and text[-3:] in ("inf", "Inf", "INF", "nan", "NaN", "NAN") else text
