@@ -12,6 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cp": ("container.cp", "Copy files or folders between a container and the local filesystem"),
     "create": ("container.create", "Create a new container"),
     "diff": ("container.diff", "Show what changed on a container's filesystem"),
+    "doctor": ("system.doctor", "Show what this machine can do and what is missing for which feature"),
     "events": ("system.events", "Get real-time events from the engine"),
     "exec": ("container.exec", "Execute a command in a running container"),
     "export": ("container.export", "Export a container's filesystem as a tar archive"),

@@ -87,7 +87,7 @@ class Engine:
         self.images.running = self.containers.running_of_image
         self.volumes.in_use = self.containers.of_volume
         self.system = System(config, self.bus, clock, self._identity(), self._sources())
-        self._explain = ExplainService(ExplainSources(run, self._names, core.registry, self.networks))
+        self._explain = ExplainService(ExplainSources(run, data, self._names, core.registry, self.networks))
         self._app = App(all_routes(self._backends()), __version__)
 
     def _image_chains(self) -> set[str]:

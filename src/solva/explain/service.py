@@ -28,6 +28,7 @@ class Sources:
     """What is asked about."""
 
     run: Path
+    data: Path
     names: NameService
     containers: Registry
     networks: NetworkService
@@ -70,6 +71,12 @@ class ExplainService:
     async def ports(self) -> list[Json]:
         """Every published port and who reaches it (ports.py). Connects to each of them once."""
         return [views.exposure(row) for row in await ports.audit(self._collector, self._s.containers)]
+
+    async def doctor(self) -> list[Json]:
+        """What this machine can do (solva.doctor)."""
+        from solva.doctor.examine import examine  # not in every engine's memory from its start
+
+        return await asyncio.to_thread(examine, self._s.data)
 
     async def name_server(self) -> Json:
         """The name server's process, the sandboxes it serves, those it cannot, and whether it logs queries."""

@@ -24,6 +24,7 @@ class SolvaRoutes:
         return [
             Route("GET", "/solva/network/why", self.why),
             Route("GET", "/solva/ports", self.ports),
+            Route("GET", "/solva/doctor", self.doctor),
             Route("GET", "/solva/dns", self.name_server),
             Route("POST", "/solva/dns", self.set_name_server),
             Route("GET", "/solva/dns/log", self.query_log, abandons=True),
@@ -37,6 +38,9 @@ class SolvaRoutes:
 
     async def ports(self, request: Request) -> None:
         reply(request, await self._explain.ports())
+
+    async def doctor(self, request: Request) -> None:
+        reply(request, await self._explain.doctor())
 
     async def name_server(self, request: Request) -> None:
         reply(request, await self._explain.name_server())
