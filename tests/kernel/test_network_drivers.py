@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -13,10 +14,12 @@ import pytest
 from solva.kernel.netlink import Netlink
 from solva.networks.drivers.base import NetworkDriver
 from solva.networks.drivers.bridge import BridgeDriver
+from solva.networks.drivers.cni import CniDriver
 from solva.networks.drivers.host import HostDriver
 from solva.networks.drivers.none import NoneDriver
 from solva.networks.drivers.remote import RemoteDriver
 from solva.networks.host import Host
+from solva.plugins.cni import Runner
 from solva.plugins.finder import Plugins, Settings
 from solva.plugins.network import Capabilities
 from suites.drivers import DriverSuite
@@ -67,3 +70,24 @@ class TestPlugin(DriverSuite):
 
     def make(self, host: Host) -> NetworkDriver:
         return RemoteDriver(host, Plugins(Settings((str(self.where),), 10)), "lan", Capabilities(Scope="local"))
+
+
+class TestCni(DriverSuite):
+    """Debian's ptp, with host-local addresses and portmap behind it."""
+
+    pools = ()
+
+    @pytest.fixture(autouse=True)
+    def conf(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        if not Path("/usr/lib/cni/ptp").exists():
+            pytest.skip("containernetworking-plugins is not installed")
+        folder = tmp_path_factory.mktemp("cni")
+        file = folder / "net.conflist"
+        file.write_text(json.dumps({"cniVersion": "0.4.0", "name": "suite", "plugins": [
+            {"type": "ptp", "ipam": {"type": "host-local", "subnet": "10.88.0.0/24", "dataDir": str(folder / "leases"),
+                                     "routes": [{"dst": "0.0.0.0/0"}]}, "capabilities": {"mac": True}},
+            {"type": "tuning", "capabilities": {"mac": True}}]}))
+        self.options = {"conf": str(file)}
+
+    def make(self, host: Host) -> NetworkDriver:
+        return CniDriver(host, Runner(30))

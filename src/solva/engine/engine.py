@@ -23,10 +23,12 @@ from solva.explain.service import ExplainService
 from solva.explain.service import Sources as ExplainSources
 from solva.ids import new_id
 from solva.images.service import ImageService
+from solva.networks.drivers.cni import CniDriver
 from solva.networks.ipam.subnets import PoolSource
 from solva.networks.model import DnsConfig
 from solva.networks.plugins import NetworkPlugins
 from solva.networks.service import NetworkService, NetworkSettings
+from solva.plugins.cni import Runner
 from solva.plugins.finder import Plugins
 from solva.registry.config import RegistryConfig
 from solva.runtimes import cgroups
@@ -71,7 +73,8 @@ class Engine:
         dns = DnsConfig(config.dns, config.dns_search, config.dns_options)
         self.networks = NetworkService(self._store, self.bus, clock, self._names, run,
                                        NetworkSettings(config.bip, pools, dns),
-                                       plugins=lambda host: NetworkPlugins(host, plugins))
+                                       plugins=lambda host: NetworkPlugins(host, plugins),
+                                       extra=[lambda host: CniDriver(host, Runner(config.plugins.timeout))])
         self._runtime = Crun(self._spawner, run)
         core = Core(ContainerSettings(data, run, config.stop_deaf), self._store, self.bus, clock, self._runtime,
                     self.networks, self.snapshots, self.images, self.volumes)

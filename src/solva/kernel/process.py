@@ -40,12 +40,13 @@ class Completed:
 
 
 class Process:
-    """A running child."""
+    """A running child. ``leads``: of a process group of its own, which ``kill`` is for."""
 
-    __slots__ = ("_done", "pid", "pidfd")
+    __slots__ = ("_done", "_leads", "pid", "pidfd")
 
-    def __init__(self, pid: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pid: int, loop: asyncio.AbstractEventLoop, leads: bool = False) -> None:
         self.pid = pid
+        self._leads = leads
         self.pidfd = os.pidfd_open(pid)
         self._done: asyncio.Future[int] = loop.create_future()
         loop.add_reader(self.pidfd, self._reap, loop)
@@ -67,9 +68,12 @@ class Process:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal; nothing happens when the process has ended."""
-        if self.pidfd >= 0:
+        if self.pidfd >= 0:      # not reaped: the number is its own still
             try:
-                signal.pidfd_send_signal(self.pidfd, number)
+                if self._leads:
+                    os.killpg(self.pid, number)
+                else:
+                    signal.pidfd_send_signal(self.pidfd, number)
             except ProcessLookupError:
                 pass
 
@@ -80,6 +84,7 @@ class _Job:
     env: Mapping[str, str]
     fds: Mapping[int, int]
     cwd: str
+    group: bool
     reply: Callable[[int | BaseException], None]
 
 
@@ -111,10 +116,11 @@ class Spawner:
 
     async def spawn(
         self, argv: Sequence[str], *, fds: Mapping[int, int] | None = None, env: Mapping[str, str] | None = None,
-        cwd: str = "/",
+        cwd: str = "/", group: bool = False,
     ) -> Process:
         """Start ``argv`` (absolute path first). ``fds``: number in the child -> descriptor here, which stays open
-        here; of 0, 1 and 2 those not named are /dev/null. OSError when the program cannot be executed."""
+        here; of 0, 1 and 2 those not named are /dev/null. ``group``: in a process group of its own. OSError when the
+        program cannot be executed."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
 
@@ -129,25 +135,25 @@ class Spawner:
         def reply(result: int | BaseException) -> None:
             loop.call_soon_threadsafe(settle, result)
 
-        self._jobs.put(_Job(argv, os.environ if env is None else env, fds or {}, cwd, reply))
+        self._jobs.put(_Job(argv, os.environ if env is None else env, fds or {}, cwd, group, reply))
         pid = await asyncio.shield(future)
-        return Process(pid, loop)
+        return Process(pid, loop, group)
 
     async def run(
         self, argv: Sequence[str], *, fds: Mapping[int, int] | None = None, env: Mapping[str, str] | None = None,
-        cwd: str = "/",
+        cwd: str = "/", group: bool = False, limit: int = 0,
     ) -> Completed:
-        """Run to the end; output is collected in memory files, so a chatty program never blocks."""
-        out = os.memfd_create("stdout")
-        err = os.memfd_create("stderr")
+        """Run to the end; output is collected in memory files, so a chatty program never blocks. ``limit``: bytes of
+        each, more cannot be written. Cancelled: it is killed, with its ``group`` if it leads one."""
+        out, err = _memory("stdout", limit), _memory("stderr", limit)
         try:
-            process = await self.spawn(argv, fds={1: out, 2: err, **(fds or {})}, env=env, cwd=cwd)
+            process = await self.spawn(argv, fds={1: out, 2: err, **(fds or {})}, env=env, cwd=cwd, group=group)
             try:
                 rc = await process.wait()
             except asyncio.CancelledError:
                 process.kill()
                 raise
-            return Completed(rc, _content(out), _content(err))
+            return Completed(rc, _content(out, limit), _content(err, limit))
         finally:
             os.close(out)
             os.close(err)
@@ -157,8 +163,18 @@ class Spawner:
         self._jobs.put(None)
 
 
-def _content(fd: int) -> bytes:
-    return os.pread(fd, os.fstat(fd).st_size, 0)
+def _memory(name: str, limit: int) -> int:
+    """A file of at most ``limit`` bytes; 0 for any number."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    if limit:
+        os.ftruncate(fd, limit)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return fd
+
+
+def _content(fd: int, limit: int) -> bytes:
+    """What has been written. A file with a limit has that size from the start; the child shares the position."""
+    return os.pread(fd, os.lseek(fd, 0, os.SEEK_CUR) if limit else os.fstat(fd).st_size, 0)
 
 
 def _start(job: _Job) -> int:
@@ -177,6 +193,9 @@ def _start(job: _Job) -> int:
             high = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, _HIGH)
             held.append(high)
             actions.append((os.POSIX_SPAWN_DUP2, high, number))
+        if job.group:
+            return os.posix_spawn(job.argv[0], list(job.argv), dict(job.env), file_actions=actions, setpgroup=0,
+                                  setsigmask=[], setsigdef=_DEFAULT_SIGNALS)
         return os.posix_spawn(
             job.argv[0], list(job.argv), dict(job.env), file_actions=actions, setsigmask=[],
             setsigdef=_DEFAULT_SIGNALS,
