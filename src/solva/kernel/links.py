@@ -25,7 +25,7 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 4, 8
 _IFA_F_NODAD = 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _RT_MAIN, _RTPROT_BOOT, _RTN_UNICAST = 254, 3, 1
-_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,12 @@ def add_route(destination: str, *, index: int, gateway: str = "", version: int =
 
 
 def delete_route(destination: str, *, index: int = 0, gateway: str = "", version: int = 4, metric: int = 0) -> Request:
-    return Request(_DELROUTE, 0, _route(destination, index, gateway, version, metric), f"delete route {destination}")
+    """The first that fits what is named, whoever has set it."""
+    return Request(_DELROUTE, 0, _route(destination, index, gateway, version, metric, found=True),
+                   f"delete route {destination}")
 
 
-def _route(destination: str, index: int, gateway: str, version: int, metric: int) -> bytes:
+def _route(destination: str, index: int, gateway: str, version: int, metric: int, found: bool = False) -> bytes:
     body = []
     length = 0
     if destination != "default":
@@ -183,7 +185,10 @@ def _route(destination: str, index: int, gateway: str, version: int, metric: int
         body.append(netlink.attr_u32(_RTA_PRIORITY, metric))
     scope = _SCOPE_UNIVERSE if gateway or version == 6 else _SCOPE_LINK
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    head = _RTMSG.pack(family, length, 0, 0, _RT_MAIN, _RTPROT_BOOT, scope, _RTN_UNICAST, 0)
+    protocol = _RTPROT_BOOT
+    if found:      # the kernel compares scope and protocol, too, unless they are "any"
+        scope, protocol = _SCOPE_NOWHERE, 0
+    head = _RTMSG.pack(family, length, 0, 0, _RT_MAIN, protocol, scope, _RTN_UNICAST, 0)
     return head + b"".join(body)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from solva.networks.drivers.base import DriverNetwork, Interface, PublishesPorts
 from solva.networks.drivers.bridge import PREFIX
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.model import Endpoint, EndpointConfig, Sandbox
+from solva.networks.model import Endpoint, EndpointConfig, PublishedPort, Sandbox
 from solva.networks.namespace import Namespace
 
 
@@ -96,13 +96,15 @@ class Endpoints:
 
     # -- ports that a driver publishes itself
 
-    async def publish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> None:
-        """Nothing where the engine does it. Also told when there are no ports: it is the way out."""
+    async def publish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> Sequence[PublishedPort]:
+        """What the driver has published. Nothing where the engine does it. Also told when there are no ports: it is the
+        way out."""
         if endpoint is not None:
             net = self._catalog.find(endpoint.network_id)
             driver = self._catalog.driver(net.network.driver)
             if isinstance(driver, PublishesPorts):
-                await driver.publish(net, endpoint, sandbox, sandbox.config.ports)
+                return await driver.publish(net, endpoint, sandbox, sandbox.config.ports)
+        return ()
 
     async def unpublish(self, endpoint: Endpoint | None, sandbox: Sandbox) -> None:
         if endpoint is not None:

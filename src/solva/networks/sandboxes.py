@@ -219,10 +219,10 @@ class Sandboxes:
             self._forget_flows(after)
         self.ports.release(sandbox.id, [port for port in gone if port.host_port])
         way = gateway.choose(after.endpoints, 4) or gateway.choose(after.endpoints, 6)
-        await self.endpoints.publish(way, after)
+        shown = await self.endpoints.publish(way, after)
         if way is not None:
             undo.push_async_callback(self.endpoints.unpublish, way, after)
-        return after
+        return replace(after, ports=(*after.ports, *shown))
 
     def _reserve(self, sandbox: Sandbox, missing: Sequence[Claim], undo: AsyncExitStack) -> list[PublishedPort]:
         if not missing:

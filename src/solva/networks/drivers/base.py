@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.ipam.base import Ipam
-from solva.networks.model import Endpoint, Network, Peer, PortMapping, Route, Sandbox
+from solva.networks.model import Endpoint, Network, Peer, PortMapping, PublishedPort, Route, Sandbox
 from solva.networks.namespace import Namespace
 
 
@@ -204,7 +204,10 @@ class PublishesPorts(Protocol):
     """Publishes ports itself (a plugin), when one of its endpoints is the sandbox's way out."""
 
     async def publish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox,
-                      ports: Sequence[PortMapping]) -> None: ...
+                      ports: Sequence[PortMapping]) -> Sequence[PublishedPort]:
+        """What is to be shown as published, if the driver knows. Called again when anything about the way out
+        changes."""
+        ...
 
     async def unpublish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None: ...
 

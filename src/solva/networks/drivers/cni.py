@@ -6,6 +6,7 @@ The configuration is kept in the network's record, so that what was added can be
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Sequence
@@ -15,13 +16,13 @@ from typing import Any
 import msgspec
 
 from solva.errors import InvalidParameter, NotFound, SystemFailure
-from solva.kernel import links
+from solva.kernel import links, netlink
 from solva.kernel.netlink import NetlinkError
 from solva.networks import namespace
 from solva.networks.drivers.base import DriverNetwork, Interface, Traits
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.model import Endpoint, Network, Sandbox
+from solva.networks.model import Endpoint, Network, PortMapping, PublishedPort, Sandbox
 from solva.networks.namespace import Namespace
 from solva.plugins import cni
 from solva.plugins.cni import Attachment, Conflist, Runner
@@ -132,6 +133,7 @@ class CniDriver:
             if endpoint.config.mac and link.mac != endpoint.config.mac.lower():
                 raise PluginError(f"no CNI plugin of network {net.network.name} sets the MAC address: one with the "
                                   "capability mac is needed")
+            await self._host.call(lambda: _leave_way_out(inside, link.index))
             data = {_RESULT: msgspec.json.encode(raw).decode(), _RUNTIME: msgspec.json.encode(runtime).decode()}
             return replace(_interface(cni.parsed(raw)), mac=link.mac, configured=True, data=data)
         except BaseException:
@@ -152,6 +154,17 @@ class CniDriver:
             await self._host.call(lambda: _cut(netns, endpoint.ifname))
         return problems
 
+    async def publish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox,
+                      ports: Sequence[PortMapping]) -> Sequence[PublishedPort]:
+        """What portmap has published when the endpoint joined."""
+        return [PublishedPort(row["containerPort"], row["protocol"], row["hostIP"] or anywhere, row["hostPort"])
+                for row in _kept(endpoint, _RUNTIME).get("portMappings", ())
+                for anywhere, address in (("0.0.0.0", endpoint.ipv4), ("::", endpoint.ipv6))
+                if address and (not row["hostIP"] or (":" in row["hostIP"]) == (":" in address))]
+
+    async def unpublish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
+        return      # DEL does it
+
     async def restore(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> bool:
         """Only a missing link makes it join again, for that changes its addresses; what else CHECK finds is told."""
         def there() -> bool:
@@ -167,8 +180,8 @@ class CniDriver:
         try:
             await self._runner.check(_conf(net), net.options.directories, what, _kept(endpoint, _RESULT))
         except (PluginError, NotFound) as error:
-            _log.warning("sandbox %s on network %s: %s; disconnect and connect it to mend that", sandbox.id[:12],
-                         net.network.name, error)
+            # Not more than told: Debian's portmap, for one, misses chains of IPv6 where there is no IPv6.
+            _log.info("sandbox %s on network %s: CHECK: %s", sandbox.id[:12], net.network.name, error)
         return True
 
 
@@ -235,6 +248,16 @@ def _interface(result: cni.Result) -> Interface:
         found = replace(found, ipv4=ip, prefix4=prefix, gateway4=hop) if version == 4 else replace(
             found, ipv6=ip, prefix6=prefix, gateway6=hop)
     return found
+
+
+def _leave_way_out(inside: Namespace, index: int) -> None:
+    """Default routes of the plugins go: there may be others by now, and the engine sets the chosen one."""
+    for version in (4, 6):
+        try:
+            inside.netlink.execute([links.delete_route("default", index=index, version=version)])
+        except NetlinkError as error:
+            if not netlink.gone(error) and error.errno != errno.EAFNOSUPPORT:
+                raise
 
 
 def _cut(path: str, ifname: str) -> None:

@@ -22,7 +22,7 @@ from solva.networks.drivers import remote_convert as convert
 from solva.networks.drivers.base import DriverNetwork, Interface, Traits
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.model import Endpoint, Network, PortMapping, Sandbox
+from solva.networks.model import Endpoint, Network, PortMapping, PublishedPort, Sandbox
 from solva.networks.namespace import Namespace
 from solva.plugins import network as wire
 from solva.plugins.errors import MethodMissing, PluginError
@@ -246,8 +246,10 @@ class RemoteDriver:
     # -- ports, hosts
 
     async def publish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox,
-                      ports: Sequence[PortMapping]) -> None:
+                      ports: Sequence[PortMapping]) -> Sequence[PublishedPort]:
+        """Which host ports a plugin has taken, it cannot tell."""
         await self._plugin.program(net.network.id, endpoint.id, convert.port_options(sandbox))
+        return ()
 
     async def unpublish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
         await self._plugin.revoke(net.network.id, endpoint.id)
