@@ -91,14 +91,38 @@ def _unpack(reader: BodyReader, target: str) -> None:
         raise InvalidParameter(f"Error processing tar file: {error}") from error
 
 
-def refuse_remote(remote: str) -> None:
-    """Contexts that are not a tar in the request's body."""
+async def fetch_remote(remote: str, folder: Path, dockerfile: str, subdir: str = "",
+                       agent: Path | None = None) -> Path:
+    """A context that is elsewhere, fetched into ``folder``: a Git repository, an archive, or a lone Dockerfile. The
+    directory that is the context."""
+    from solva.build import git
+    from solva.build.archive import is_archive, unpack_archive
+    from solva.build.download import fetch
+
+    if git.is_git(remote):
+        return await git.fetch(git.GitSource.parse(remote), folder, agent)
+    if not remote.startswith(("http://", "https://")):
+        raise InvalidParameter(f"invalid build context {remote}: a git or http URL is expected")
+    _, data, _ = await fetch(remote, name="context")
+    path = folder.parent / f"{folder.name}.download"
+    path.write_bytes(data)
+    try:
+        if is_archive(str(path)):
+            await asyncio.to_thread(unpack_archive, str(path), str(folder), (0, 0))
+            return Path(rootpath.inside(os.fspath(folder), subdir))
+        target = folder / (dockerfile or "Dockerfile")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        return folder
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def refuse_session(remote: str) -> None:
+    """Contexts that only BuildKit's clients can send."""
     if remote == "client-session":
         raise NotImplementedHere("BuildKit builds over POST /build, as Docker's command line before 23 makes them, are "
                                  "not supported: set DOCKER_BUILDKIT=0, or use buildx")
-    if remote:
-        raise NotImplementedHere(f"a remote build context is not supported: {remote}: fetch it and build from the "
-                                 "directory")
 
 
 def read_dockerfile(context: Path, name: str) -> bytes:

@@ -11,9 +11,9 @@ TIMEOUT = 60.0
 MAX_BYTES = 4 << 30
 
 
-async def fetch(url: str) -> tuple[str, bytes, float]:
-    """(file name, content, modification time or 0)."""
-    name = posixpath.basename(unquote(urlsplit(url).path))
+async def fetch(url: str, name: str = "") -> tuple[str, bytes, float]:
+    """(file name, content, modification time or 0). ``name``: what to call it."""
+    name = name or posixpath.basename(unquote(urlsplit(url).path))
     if not name:
         raise InvalidParameter(f"cannot determine filename for source {url}")
     data, modified = await asyncio.to_thread(_get, url)

@@ -50,7 +50,7 @@ class BuildService:
         """POST /build: unpack ``context``, build, report. A bad request raises before the first progress object."""
         from solva.build import context as contexts
 
-        contexts.refuse_remote(options.remote)
+        contexts.refuse_session(options.remote)
         scratch = self._scratch / secrets.token_hex(8)
         folder = scratch / "context"
         folder.mkdir(parents=True)
@@ -58,7 +58,10 @@ class BuildService:
         folder.chmod(0o755)     # a step of any user may read it where it is mounted
         self._running += 1
         try:
-            await contexts.unpack(context, folder)
+            if options.remote:
+                folder = await contexts.fetch_remote(options.remote, folder, options.dockerfile)
+            else:
+                await contexts.unpack(context, folder)
             await self.build_from(options, folder, scratch, auth, progress)
         finally:
             self._running -= 1
@@ -68,7 +71,8 @@ class BuildService:
                          progress: Progress) -> str:
         """Build from an unpacked context (which loses what its ignore file excludes); the image's id."""
         from solva.build import context as contexts
-        from solva.build.builder import Builder, Services
+        from solva.build.builder import Builder
+        from solva.build.running import Services
 
         dockerfile = contexts.read_dockerfile(folder, options.dockerfile)
         await asyncio.to_thread(contexts.apply_ignore, folder, options.dockerfile)
@@ -79,8 +83,9 @@ class BuildService:
 
     def _buildkit(self) -> BuildKit:
         if self._kit is None:
-            from solva.build.builder import Builder, Services
+            from solva.build.builder import Builder
             from solva.build.buildkit.kit import BuildKit
+            from solva.build.running import Services
 
             services = Services(self._snapshots, self._images, self._steps, self._cache, self._mounts)
             self._kit = BuildKit(self._root, Builder(services), self._snapshots, self._images)

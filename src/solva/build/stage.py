@@ -19,8 +19,8 @@ from solva.build.instructions.base import expanding
 from solva.ids import new_id
 
 if TYPE_CHECKING:
-    from solva.build.builder import Build
     from solva.build.output import Channel
+    from solva.build.running import Build
     from solva.build.stagestate import StageState
     from solva.snapshots.layers import LayerInfo
 

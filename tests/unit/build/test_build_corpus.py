@@ -123,7 +123,8 @@ async def check(case: Any, golden: dict[str, Any], tmp: Path) -> None:
         options = BuildOptions(build_args=dict(case.args), target=case.target, dockerfile=name)
         (context / name).write_bytes(data) if name == "Dockerfile" else None
         from solva.build import context as contexts
-        from solva.build.builder import Builder, Services
+        from solva.build.builder import Builder
+        from solva.build.running import Services
 
         contexts.apply_ignore(context, name)
         builder = Builder(Services(snapshots, images, service._steps, service._cache, service._mounts))

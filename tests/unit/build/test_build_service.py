@@ -147,7 +147,8 @@ def test_errors_leave_nothing(world: World) -> None:
         ("", InvalidParameter, "the Dockerfile (Dockerfile) cannot be empty"),
         ("FROM base\nRUN --mount=type=secret,id=s,required=true x\n", InvalidParameter, "secret s: not found"),
         ("FROM base\nRUN --mount=type=ssh,required x\n", InvalidParameter, "ssh default: not found"),
-        ("FROM base\nADD https://github.com/x/y.git /y\n", InvalidParameter, "Git repository is not supported"),
+        ("FROM base\nADD git@x:y.git a.txt /y/\n", InvalidParameter, "must be the only source"),
+        ("FROM base\nADD git://127.0.0.1:9/y.git#-x /y\n", InvalidParameter, "invalid git reference"),
         ("FROM base\nCOPY --chown=nobody Dockerfile /\n", InvalidParameter, "can't find uid for user nobody"),
     ):
         with pytest.raises(kind) as caught:
@@ -160,8 +161,8 @@ def test_errors_leave_nothing(world: World) -> None:
         asyncio.run(world.build("FROM base\n", dockerfile="other"))
     with pytest.raises(InvalidParameter, match="forbidden path outside the build context"):
         asyncio.run(world.build("FROM base\n", dockerfile="../../etc/passwd"))
-    with pytest.raises(NotImplementedHere, match="remote build context"):
-        asyncio.run(world.build("FROM base\n", remote="https://x/y.git"))
+    with pytest.raises(InvalidParameter, match="invalid build context ftp"):
+        asyncio.run(world.build("FROM base\n", remote="ftp://x/y"))
 
 
 def test_damaged_context(world: World) -> None:

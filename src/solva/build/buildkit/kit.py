@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from solva.build.builder import Builder, host_platform, split_platform
+from solva.build.builder import Builder
 from solva.build.buildkit.exporters import Exporters, Store
 from solva.build.buildkit.services import Control, Gateway
 from solva.build.buildkit.sessions import Sessions
 from solva.build.buildkit.solver import Solver
+from solva.build.platforms import host_platform, split_platform
 from solva.buildkit.transport import serve
 
 if TYPE_CHECKING:

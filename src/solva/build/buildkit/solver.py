@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from solva.build import context as contexts
-from solva.build.builder import Builder, NamedContext, Solved
+from solva.build.builder import Builder, Solved
 from solva.build.buildkit import filesync
 from solva.build.buildkit.exporters import Exporters
 from solva.build.buildkit.options import build_options
 from solva.build.buildkit.sessions import Session, Sessions
 from solva.build.buildkit.status import Journal, StatusOutput, Vertex
+from solva.build.git import is_git
 from solva.build.ignore import patterns_of
+from solva.build.running import NamedContext
 from solva.errors import InvalidParameter, NotImplementedHere, SolvaError
 from solva.kernel import files
 
@@ -40,6 +42,17 @@ class KitBuild:
     returned: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     failure: SolvaError | None = None
     dockerfile: tuple[str, bytes] = ("", b"")       # of the last solve, for errors that show its lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """The Dockerfile, what its ignore file leaves out of the context, the vertex that has loaded it, and the directory
+    that it lies in (the whole context, where that does not come from a directory of the client)."""
+
+    text: bytes
+    excluded: list[str]
+    vertex: Vertex
+    folder: Path
 
 
 class Solver:
@@ -105,12 +118,12 @@ class Solver:
             scratch = self._scratch / secrets.token_hex(8)
             scratch.mkdir(mode=0o700, parents=True)
             stack.push_async_callback(asyncio.to_thread, files.remove_tree, scratch)
-            text, excluded, definition = await self._dockerfile(build, session, options.dockerfile, scratch, given)
-            source = _Context(self, build, session, given, excluded, stack, scratch)
+            found = await self._dockerfile(build, session, options.dockerfile, scratch, given)
+            source = _Context(self, build, session, given, found, stack)
             named = await self._named(build, session, given, inputs, stack)
             solved = await self._builder.solve(
-                options, source.fetch, StatusOutput(build.journal, definition, options.dockerfile, text),
-                dockerfile=text, scratch=scratch, auth=None, session=session, named=named)
+                options, source.fetch, StatusOutput(build.journal, found.vertex, options.dockerfile, found.text),
+                dockerfile=found.text, scratch=scratch, auth=None, session=session, named=named)
         name = secrets.token_hex(16)
         build.results[name] = self._results[name] = solved
         return name
@@ -122,8 +135,7 @@ class Solver:
             yield root
 
     async def _dockerfile(self, build: KitBuild, session: Session, name: str, scratch: Path,
-                          given: Mapping[str, str]) -> tuple[bytes, list[str], Vertex]:
-        """The Dockerfile, what its ignore file leaves out of the context, and the vertex that has loaded it."""
+                          given: Mapping[str, str]) -> _Definition:
         target = scratch / "dockerfile"
         target.mkdir()
         remote = given.get("context", "")
@@ -132,8 +144,8 @@ class Solver:
             with vertex:
                 await self.upload(session, remote, target)
         elif remote and not remote.startswith("local:"):
-            raise NotImplementedHere(f"a remote build context is not supported: {remote}: fetch it and build from the "
-                                     "directory")
+            with Vertex(build.journal, f"[internal] load remote build context {remote}"):
+                target = await self.remote(session, remote, target, name, given)
         else:
             with vertex:
                 wanted = [name, f"{name}.dockerignore", ".dockerignore"]
@@ -145,7 +157,7 @@ class Solver:
         data = contexts.read_dockerfile(target, name)
         build.dockerfile = (name, data)
         ignore = await self._ignore_file(build, session, name, target, given)
-        return data, patterns_of(ignore) if ignore else [], vertex
+        return _Definition(data, patterns_of(ignore) if ignore else [], vertex, target)
 
     async def describe(self, build: KitBuild, request: str, given: Mapping[str, str]) -> dict[str, bytes]:
         """A subrequest: what the Dockerfile offers (outline, targets) or what is doubtful about it (lint), as the
@@ -157,10 +169,10 @@ class Solver:
         scratch = self._scratch / secrets.token_hex(8)
         scratch.mkdir(mode=0o700, parents=True)
         try:
-            text, excluded, _ = await self._dockerfile(build, session, options.dockerfile, scratch, given)
+            found = await self._dockerfile(build, session, options.dockerfile, scratch, given)
         finally:
             await asyncio.to_thread(files.remove_tree, scratch)
-        return answer(request, options, text, excluded)
+        return answer(request, options, found.text, found.excluded)
 
     async def _ignore_file(self, build: KitBuild, session: Session, name: str, target: Path,
                            given: Mapping[str, str]) -> str:
@@ -192,12 +204,27 @@ class Solver:
                 found[name] = NamedContext(image=rest.removeprefix("//"))
             elif kind == "local":
                 found[name] = NamedContext(directory=_Directory(self, build, session, rest, stack).fetch)
+            elif is_git(value) or kind in ("http", "https"):
+                found[name] = NamedContext(directory=_Remote(self, session, value, stack).fetch)
             elif kind == "input":
                 found[name] = NamedContext(state=self.result(inputs.get(rest, "")).state)
             else:
                 raise NotImplementedHere(f"the build context {name}={value} is not supported: an image "
-                                         "(docker-image://), a directory or another build is")
+                                         "(docker-image://), a directory, a git or http URL, or another build is")
         return found
+
+    def folder(self) -> Path:
+        """A new directory of this build's."""
+        path = self._scratch / secrets.token_hex(8)
+        path.mkdir(mode=0o755, parents=True)
+        return path
+
+    async def remote(self, session: Session, remote: str, target: Path, name: str, given: Mapping[str, str]) -> Path:
+        """Fetch a context that is elsewhere."""
+        agent = session.ssh("default") if remote.startswith(("git@", "ssh://")) else None
+        async with AsyncExitStack() as stack:
+            socket = await stack.enter_async_context(agent) if agent is not None else None
+            return await contexts.fetch_remote(remote, target, name, given.get("contextsubdir", ""), socket)
 
     async def upload(self, session: Session, url: str, target: Path) -> None:
         """A context that the client sends as one archive (``docker build -``)."""
@@ -271,17 +298,35 @@ class _Directory:
             return folder
 
 
+class _Remote:
+    """A context by another name that is elsewhere."""
+
+    def __init__(self, solver: Solver, session: Session, url: str, stack: AsyncExitStack) -> None:
+        self._solver, self._session, self._url, self._stack = solver, session, url, stack
+        self._task: asyncio.Task[Path] | None = None
+
+    async def fetch(self) -> Path:
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._fetch())
+        return await self._task
+
+    async def _fetch(self) -> Path:
+        folder = self._solver.folder()
+        self._stack.push_async_callback(asyncio.to_thread, files.remove_tree, folder)
+        return await self._solver.remote(self._session, self._url, folder, "", {})
+
+
 class _Context(_Directory):
     """The main context: a directory of the client, or the archive that came with the Dockerfile in it."""
 
     def __init__(self, solver: Solver, build: KitBuild, session: Session, given: Mapping[str, str],
-                 excluded: list[str], stack: AsyncExitStack, scratch: Path) -> None:
-        super().__init__(solver, build, session, given.get("contextkey") or "context", stack, excluded)
-        self._uploaded = scratch / "dockerfile" if given.get("context", "").startswith(_UPLOAD) else None
+                 definition: _Definition, stack: AsyncExitStack) -> None:
+        super().__init__(solver, build, session, given.get("contextkey") or "context", stack, definition.excluded)
+        self._there = definition.folder if given.get("context", "") else None
         self._ignore_name = given.get("filename") or "Dockerfile"
 
     async def _fetch(self) -> Path:
-        if self._uploaded is None:
+        if self._there is None:
             return await super()._fetch()
-        await asyncio.to_thread(contexts.apply_ignore, self._uploaded, self._ignore_name)
-        return self._uploaded
+        await asyncio.to_thread(contexts.apply_ignore, self._there, self._ignore_name)
+        return self._there

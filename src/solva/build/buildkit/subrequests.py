@@ -8,13 +8,14 @@ from typing import Any
 
 from solva.api.types.build import BuildOptions
 from solva.build.arguments import Arguments
-from solva.build.builder import host_platform, target_of
+from solva.build.builder import target_of
 from solva.build.dockerfile.ast import Dockerfile, DockerfileError
 from solva.build.dockerfile.parser import parse
 from solva.build.graph import plan
 from solva.build.ignore import Ignore
 from solva.build.lint import outline
 from solva.build.lint.check import Report, check
+from solva.build.platforms import host_platform
 from solva.build.stagestate import DEFAULT_PATH
 from solva.errors import InvalidParameter
 

@@ -1,24 +1,21 @@
 """ADD [--chown --chmod --checksum --link --exclude --unpack --keep-git-dir] source … destination
 
-As COPY from the context; a local tar is unpacked, a URL fetched. A Git repository is not.
+As COPY from the context; a local tar is unpacked, a URL fetched, a Git repository too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from solva.build.dockerfile.ast import Node
+from solva.build.git import is_git
 from solva.build.instructions.base import flags_of, switch
 from solva.build.instructions.copy import Files, parse_files
 
 if TYPE_CHECKING:
     from solva.build.stage import Inline, Stage
-
-_GIT = re.compile(r"(git://|git@|ssh://)|https?://[^#?]*\.git(#|\?|\Z)")
-
 
 @dataclass(frozen=True, slots=True)
 class Add:
@@ -27,6 +24,7 @@ class Add:
     files: Files
     checksum: str
     unpack: bool | None
+    keep_git: bool = False
     sources: tuple[str, ...] = ()
 
     @property
@@ -36,9 +34,9 @@ class Add:
     async def apply(self, stage: Stage) -> None:
         node = self.node
         words = tuple(stage.expand(node, path) for path in self.files.paths)
-        git = [word for word in words if _GIT.match(word)]
-        if git:
-            raise node.error(f"ADD from a Git repository is not supported: {git[0]}: clone it into the build context")
+        if any(is_git(word) for word in words):
+            await self._repository(stage, words)
+            return
         urls = [word for word in words if word.startswith(("http://", "https://"))]
         local = tuple(word for word in words if word not in urls)
         checksum = stage.expand(node, self.checksum)
@@ -51,6 +49,21 @@ class Add:
         inline += [await self._download(stage, url, checksum) for url in urls]
         unpack = self.unpack if self.unpack is not None else (not urls)
         await stage.copy(created_by, replace(spec, sources=local), "", inline, unpack)
+
+    async def _repository(self, stage: Stage, words: tuple[str, ...]) -> None:
+        """The files of a repository, as those of a directory."""
+        from solva.build import git
+
+        node = self.node
+        if len(words) != 1:
+            raise node.error("a Git repository must be the only source of an ADD")
+        source = git.GitSource.parse(words[0])
+        checksum = stage.expand(node, self.checksum).removeprefix("sha1:")
+        source = replace(source, commit=checksum or source.commit, keep_git=self.keep_git or source.keep_git)
+        name = await stage.build.repository(source)
+        spec = self.files.spec(stage, ("/",))
+        created_by = self.files.created_by(stage, spec, words)
+        await stage.copy(created_by, replace(spec, destination=spec.destination.rstrip("/") + "/"), name)
 
     async def _download(self, stage: Stage, url: str, checksum: str) -> Inline:
         from solva.build.download import fetch
@@ -70,4 +83,4 @@ def parse(node: Node) -> Add:
     found = flags_of(node, values=("chown", "chmod", "checksum"), switches=("link", "unpack", "keep-git-dir"),
                      several=("exclude",))
     unpack = switch(found, "unpack") if "unpack" in found else None
-    return Add(parse_files(node, found), found.get("checksum", [""])[0], unpack)
+    return Add(parse_files(node, found), found.get("checksum", [""])[0], unpack, switch(found, "keep-git-dir"))
