@@ -79,6 +79,13 @@ class Connection:
         except OSError:
             pass
 
+    def cut(self) -> None:
+        """End it from another thread: whoever reads from it sees the end."""
+        try:
+            self.sock.shutdown(2)
+        except OSError:
+            pass
+
     def close(self) -> None:
         self.sock.close()
 
@@ -207,6 +214,13 @@ class Transport:
             self._local.connection = connection
         else:
             connection.close()
+
+    def hang_up(self) -> None:
+        """Close this thread's kept connection: a thread that ends has no further use for it."""
+        kept: Connection | None = getattr(self._local, "connection", None)
+        if kept is not None:
+            self._local.connection = None
+            kept.close()
 
     def send(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None,
              headers: dict[str, str] | None = None, upload: Iterable[bytes] | None = None,

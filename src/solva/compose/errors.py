@@ -16,3 +16,7 @@ class InvalidProject(ComposeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message}: invalid compose project")
+
+
+class Interrupted(Exception):
+    """The user does not want to wait any longer."""

@@ -4,46 +4,120 @@ from __future__ import annotations
 
 import threading
 
-from solva.compose.errors import ComposeError
-from solva.errors import Conflict, Forbidden, SolvaError
+from solva.compose.errors import ComposeError, Interrupted
+from solva.errors import SolvaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Protocol
 
-    from solva.client.transport import Transport
+    from solva.client.transport import Connection, Transport
     from solva.compose.plan import Op, Plan
     from solva.compose.progress import Progress
 
+    class Credentials(Protocol):
+        """What `login` stored, as request headers."""
 
-def execute(plan: Plan, api: Transport, progress: Progress, *, parallel: int = -1, dry_run: bool = False) -> None:
-    """Raise the first failure, after what was under way has ended; nothing that waits for a failed one is begun."""
+        def of(self, reference: str) -> dict[str, str]: ...
+
+        def every(self) -> dict[str, str]: ...
+
+
+def execute(plan: Plan, api: Transport, progress: Progress, *, parallel: int = -1, dry_run: bool = False,
+            within: float = 0, credentials: Credentials | None = None) -> None:
+    """Raise the first failure, after what was under way has ended; nothing that waits for a failed one is begun.
+    ``credentials``: of registries, for pulls and builds. ``within``: seconds after which waiting is given up with an
+    error, 0 for none.
+
+    KeyboardInterrupt (^C): nothing new is begun, waits are given up, calls under way and begun chains are carried to
+    their end, then it is raised again: what is left behind is whole. A second one ends at once.
+    """
     for subject, state in plan.notes:
         progress.event(subject, state)
     if plan.ops:
-        _Run(plan, api, progress, parallel, dry_run).run()
+        run = Run(plan, api, progress, parallel, dry_run, credentials)
+        timer = threading.Timer(within, run.expire, (within,)) if within else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            with progress:
+                run.run()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
-class _Run:
-    def __init__(self, plan: Plan, api: Transport, progress: Progress, parallel: int, dry_run: bool) -> None:
+class Run:
+    """One execution."""
+
+    def __init__(self, plan: Plan, api: Transport, progress: Progress, parallel: int, dry_run: bool,
+                 credentials: Credentials | None) -> None:
+        self.credentials = credentials
         self.api = api
         self.progress = progress
         self.limit = parallel if parallel > 0 else 64
         self.dry_run = dry_run
         self.waiting = {op.key: op for op in plan.ops}
         self.done: set[str] = set()
+        self.begun: set[str] = set()            # chains
         self.active = 0
         self.error: BaseException | None = None
+        self.interrupted = False
+        self.given_up = False
         self.changed = threading.Condition()
+        self.open: set[Connection] = set()      # connections of what may be given up
+
+    def auth(self, reference: str) -> dict[str, str]:
+        """Headers with the credentials of the registry that ``reference`` names."""
+        return self.credentials.of(reference) if self.credentials else {}
+
+    def every_auth(self) -> dict[str, str]:
+        """Headers with all credentials, as a build needs them."""
+        return self.credentials.every() if self.credentials else {}
 
     def run(self) -> None:
+        try:
+            self.loop()
+        except KeyboardInterrupt:
+            self.interrupt()
+            self.loop()
+        if self.interrupted:
+            raise KeyboardInterrupt
+        if self.error is not None:
+            raise self.error
+
+    def interrupt(self) -> None:
+        """Give up what only waits; begin nothing more but the rest of begun chains."""
+        with self.changed:
+            self.interrupted = self.given_up = True
+            for connection in self.open:
+                connection.cut()
+        self.progress.say("Interrupted: finishing what is under way (^C again to leave it)")
+
+    def expire(self, seconds: float) -> None:
+        """Give up waiting, as a failure."""
+        with self.changed:
+            self.error = self.error or ComposeError(f"application not healthy after {seconds:g}s")
+            self.given_up = True
+            for connection in self.open:
+                connection.cut()
+
+    def ready(self) -> list[Op]:
+        """What can begin now."""
+        stopped = self.interrupted or self.error is not None
+        return [op for op in self.waiting.values() if self.done.issuperset(op.needs)
+                and (not stopped or (op.chain and op.chain in self.begun))][: self.limit - self.active]
+
+    def loop(self) -> None:
         with self.changed:
             while True:
-                ready = [] if self.error else [
-                    op for op in self.waiting.values() if self.done.issuperset(op.needs)][: self.limit - self.active]
+                ready = self.ready()
                 for op in ready:
                     del self.waiting[op.key]
-                if len(ready) == 1 and not self.active:
+                    if op.chain:
+                        self.begun.add(op.chain)
+                if len(ready) == 1 and not self.active and ready[0].kind == "call":
                     self.changed.release()
                     try:
                         self.one(ready[0])
@@ -56,8 +130,6 @@ class _Run:
                 if not self.active:
                     break
                 self.changed.wait()
-        if self.error is not None:
-            raise self.error
 
     def thread(self, op: Op) -> None:
         try:
@@ -66,129 +138,32 @@ class _Run:
             with self.changed:
                 self.active -= 1
                 self.changed.notify_all()
-            kept = getattr(self.api._local, "connection", None)
-            if kept is not None:
-                kept.close()
+            self.api.hang_up()
 
     def one(self, op: Op) -> None:
-        self.progress.event(op.subject, op.doing)
+        from solva.compose.perform import perform
+
+        doing = f"{op.doing} ({op.reason})" if op.reason and op.doing else op.doing
+        self.progress.event(op.subject, doing)
         try:
-            state = "" if self.dry_run else perform(op, self.api)
-            self.progress.event(op.subject, state or op.done)
+            state = "" if self.dry_run else perform(op, self)
+            self.progress.event(op.subject, *((op.done, "") if not state else state.split("\t", 1)))
+        except Interrupted:
+            self.progress.event(op.subject, "Interrupted")
+            return
         except BaseException as error:
-            self.progress.event(op.subject, "Error", str(error) if isinstance(error, SolvaError) else "")
+            if isinstance(error, KeyboardInterrupt):
+                self.waiting[op.key] = op       # cut in the middle of a call: it is made again, or not at all
+                raise
+            self.progress.event(op.subject, "Error", str(error).split("\n", 1)[0])
             with self.changed:
-                self.error = self.error or _with_place(op, error)
+                self.error = self.error or _with_place(error)
             return
         with self.changed:
             self.done.add(op.key)
 
 
-def _with_place(op: Op, error: BaseException) -> BaseException:
+def _with_place(error: BaseException) -> BaseException:
     if isinstance(error, SolvaError) and not isinstance(error, ComposeError):
         return ComposeError(f"Error response from daemon: {error}")
     return error
-
-
-def perform(op: Op, api: Transport) -> str:
-    """One call; what it came to where that differs from the plan's word."""
-    if op.kind == "wait":
-        return wait(op, api)
-    if op.kind == "hook":
-        return hook(op, api)
-    if op.kind == "copy":
-        copy(op, api)
-        return ""
-    try:
-        api.json(op.method, op.path, query=op.query, body=op.body)
-    except SolvaError as error:
-        if type(error).__name__ in op.lenient:
-            return ""
-        if "InUse" in op.lenient and isinstance(error, Conflict | Forbidden):
-            return "Resource is still in use"
-        raise
-    return ""
-
-
-def wait(op: Op, api: Transport) -> str:
-    """Until the container is healthy, or has ended well; by events, joined to the state without a gap."""
-    condition = op.body["condition"]
-    name = op.path.split("/")[2]
-    stream = api.request("GET", "/events", query={"filters": {"type": ["container"], "container": [name]}})
-    try:
-        if (verdict := _settled(api, op, name, condition)) is not None:
-            return verdict
-        for _event in stream.lines():
-            if (verdict := _settled(api, op, name, condition)) is not None:
-                return verdict
-    finally:
-        stream.connection.close()
-    raise ComposeError(f"dependency failed to start: the engine went away while waiting for {name}")
-
-
-def _settled(api: Transport, op: Op, name: str, condition: str) -> str | None:
-    data = _inspect(api, op.path)
-    state = data["State"]
-    running, code = state.get("Running"), state.get("ExitCode", 0)
-    problem = ""
-    if condition == "service_completed_successfully":
-        if state.get("Status") == "exited" and not state.get("Restarting"):
-            if code == 0:
-                return "Exited"
-            service = data["Config"]["Labels"].get("com.docker.compose.service", name)
-            problem = f'service "{service}" didn\'t complete successfully: exit {code}'
-    else:
-        health = (state.get("Health") or {}).get("Status", "")
-        if running and (health == "healthy" or (condition == "running_or_healthy" and health in ("", "none"))):
-            return "Healthy"
-        if health in ("", "none") and running:
-            problem = f"container {name} has no healthcheck configured"
-        elif health == "unhealthy":
-            problem = f"container {name} is unhealthy"
-        elif state.get("Status") in ("exited", "dead"):
-            problem = f"container {name} exited ({code})"
-    if not problem:
-        return None
-    if not op.body.get("required", True):
-        return "Skipped"
-    raise ComposeError(f"dependency failed to start: {problem}" if condition != "service_completed_successfully"
-                       else problem)
-
-
-def _inspect(api: Transport, path: str) -> Any:
-    return api.json("GET", path)
-
-
-def hook(op: Op, api: Transport) -> str:
-    """A lifecycle command inside the container; its failure is the plan's."""
-    body = {"Cmd": op.body["command"], "User": op.body.get("user", ""), "Privileged": bool(op.body.get("privileged")),
-            "WorkingDir": op.body.get("working_dir", ""), "AttachStdout": True, "AttachStderr": True,
-            "Env": [f"{key}={value}" for key, value in (op.body.get("environment") or {}).items()]}
-    created = api.json("POST", op.path, body=body)
-    connection = api.hijack("POST", f"/exec/{created['Id']}/start", body={"Detach": False, "Tty": False})
-    try:
-        while connection.read_some(65536):
-            pass
-    finally:
-        connection.close()
-    code = api.json("GET", f"/exec/{created['Id']}/json").get("ExitCode") or 0
-    if code:
-        name = op.key.split(" ")[0]
-        raise ComposeError(f"{name} hook exited with status {code}")
-    return ""
-
-
-def copy(op: Op, api: Transport) -> None:
-    """A config's or secret's bytes at their path, with owner and mode."""
-    import io
-    import tarfile
-
-    target, data, reference = op.body
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        info = tarfile.TarInfo(target.lstrip("/"))
-        info.size = len(data)
-        info.mode = int(str(reference.get("mode") or "0444"), 8)
-        info.uid, info.gid = int(reference.get("uid") or 0), int(reference.get("gid") or 0)
-        tar.addfile(info, io.BytesIO(data))
-    api.json(op.method, op.path, query=op.query, body=buffer.getvalue(), headers={"Content-Type": "application/x-tar"})

@@ -1,154 +1,177 @@
-"""Images before containers: what has to be pulled or built, and doing it."""
+"""Images before containers: what has to be pulled or built, as operations of a plan, and doing them."""
 
 from __future__ import annotations
 
-import os
-import sys
+import time
 
 from solva.compose import observe
-from solva.compose.errors import ComposeError
-from solva.compose.load.paths import is_remote
+from solva.compose.building import BuildOptions, build_body
+from solva.compose.errors import ComposeError, Interrupted
+from solva.compose.plan import Draft, Op
 from solva.errors import SolvaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from solva.client.transport import Transport
-    from solva.compose.progress import Progress
+    from solva.compose.execute import Run
     from solva.compose.project import Project, Service
 
-    Auth = Callable[[str], dict[str, str]]
+_DAY = 86400
+_INTERVALS = {"daily": _DAY, "weekly": 7 * _DAY}
 
 
-def ensure(api: Transport, project: Project, progress: Progress, *, build: bool | None = None, pull: str = "",
-           quiet: bool = False, dry_run: bool = False, auth: Auth | None = None) -> dict[str, str]:
-    """Every service's image made present; reference -> id. ``build``: True forces, False forbids it.
+class ImageOptions:
+    """``build``: True builds all, False forbids it. ``pull``: a policy in place of the services' own."""
 
-    ``auth`` gives the headers that carry a registry's credentials for a reference.
-    """
-    there = observe.images(api, project)
-    pulled: set[str] = set()
-    for service in project.services.values():
+    def __init__(self, *, build: bool | None = None, pull: str = "", quiet_pull: bool = False,
+                 building: BuildOptions | None = None) -> None:
+        self.build = build
+        self.pull = pull
+        self.quiet_pull = quiet_pull
+        self.building = building or BuildOptions()
+
+
+def plan_images(project: Project, there: Mapping[str, str], options: ImageOptions,
+                age: Callable[[str], float] = lambda _: 0.0) -> list[Op]:
+    """What has to be pulled or built. ``there``: reference -> id, "" for none; ``age``: seconds since an image got its
+    name. ComposeError when an image is needed that may be neither."""
+    draft = Draft()
+    names: dict[str, str] = {}
+    from solva.compose.reconcile import in_order
+
+    for service in in_order(project):
+        if service.get("provider") is not None:
+            continue
         reference = service.image(project.name)
-        policy = pull or service.get("pull_policy") or "missing"
-        wants_build = service.get("build") is not None
-        if wants_build and build is not False and (build or policy == "build" or (
-                (not there[reference] and policy != "always") or (not there[reference] and not service.get("image")))):
-            progress.event(f"Image {reference}", "Building")
-            if not dry_run:
-                build_service(api, project, service, quiet=quiet)
-                there[reference] = observe.image_id(api, reference)
-            progress.event(f"Image {reference}", "Built")
-        elif reference not in pulled and (policy == "always" or (not there[reference] and policy != "never")):
-            if wants_build and there[reference]:
+        policy = options.pull or service.get("pull_policy") or "missing"
+        present = bool(there.get(reference))
+        buildable = service.get("build") is not None
+        pullable = policy == "always" and bool(service.get("image"))
+        if buildable and options.build is not False and (
+                options.build or policy == "build" or (not present and not pullable)):
+            needs = [names[name] for name in _contexts(service) if name in names]
+            names[service.name] = draft.add(
+                f"build {reference}", "POST", "/build", kind="build", needs=needs, subject=f"Image {reference}",
+                doing="Building", done="Built", reason=_why_build(options, policy),
+                body=build_body(project, service, options.building))
+        elif _must_pull(policy, present, reference, age):
+            if f"build {reference}" in draft.keys or (buildable and present):
                 continue
-            pull_service(api, service, reference, progress, dry_run=dry_run, auth=auth)
-            there[reference] = observe.image_id(api, reference)
-            pulled.add(reference)
-        elif not there[reference]:
+            draft.add(f"pull {reference}", "POST", "/images/create", kind="pull", subject=f"Image {reference}",
+                      doing="Pulling", done="Pulled", reason="" if policy == "missing" else f"pull policy {policy}",
+                      body={"reference": reference, "platform": service.get("platform"), "service": service.name,
+                            "quiet": options.quiet_pull})
+        elif not present and f"build {reference}" not in draft.keys:
             raise ComposeError(f"Error response from daemon: No such image: {reference}")
-    return there
+    return draft.ops
 
 
-def pull_service(api: Transport, service: Service, reference: str, progress: Progress, *,
-                 dry_run: bool = False, auth: Auth | None = None) -> None:
-    """``POST /images/create``; the stream's error is raised."""
-    progress.event(service.name, "Pulling")
-    if not dry_run:
-        name, _, tag = reference.partition("@") if "@" in reference else _tagged(reference)
-        query = {"fromImage": name, "tag": tag or "latest", "platform": service.get("platform")}
-        try:
-            headers = auth(reference) if auth else None
-            with api.request("POST", "/images/create", query=query, headers=headers) as response:
-                for message in response.lines():
-                    if "error" in message:
-                        raise ComposeError(str(message["error"]))
-        except SolvaError as error:
-            progress.event(service.name, "Error", str(error))
-            raise ComposeError(f"Error response from daemon: {error}") from None
-    progress.event(service.name, "Pulled")
+def _why_build(options: ImageOptions, policy: str) -> str:
+    return "--build" if options.build else "pull policy build" if policy == "build" else "no such image"
 
 
-def _tagged(reference: str) -> tuple[str, str, str]:
-    head, colon, tag = reference.rpartition(":")
-    return (head, ":", tag) if colon and "/" not in tag else (reference, "", "")
+def _contexts(service: Service) -> list[str]:
+    """Services whose images this one's build starts from (``additional_contexts: {x: service:NAME}``)."""
+    contexts = (service.get("build") or {}).get("additional_contexts") or {}
+    return [str(value)[8:] for value in contexts.values() if str(value).startswith("service:")]
 
 
-def build_service(api: Transport, project: Project, service: Service, *, quiet: bool = False, no_cache: bool = False,
-                  pull: bool = False, args: Iterable[str] = (), memory: int = 0) -> None:
-    """``POST /build`` with the packed context."""
-    from solva.client.context import pack
+def _must_pull(policy: str, present: bool, reference: str, age: Callable[[str], float]) -> bool:
+    if policy in ("never", "build"):
+        return False
+    if policy == "always" or not present:
+        return True
+    seconds = interval(policy)
+    return bool(seconds) and age(reference) >= seconds
 
-    spec = service.get("build") or {}
-    _refuse(service.name, spec)
-    context = spec["context"]
-    query = _query(service, project, spec, no_cache, pull, args)
-    if memory:
-        query["memory"] = memory
-    upload = None
-    if is_remote(context):
-        query["remote"] = context
+
+def interval(policy: str) -> float:
+    """``daily``, ``weekly``, ``every_12h`` in seconds; 0 for a policy that has none."""
+    if policy in _INTERVALS:
+        return _INTERVALS[policy]
+    if not policy.startswith("every_"):
+        return 0
+    from solva.compose.attributes.units import duration
+
+    return duration(policy[6:]) / 1e9
+
+
+def age_of(api: Transport) -> Callable[[str], float]:
+    """`plan_images`'s ``age``, asked of the engine: since the image was tagged or pulled."""
+    def age(reference: str) -> float:
+        from solva.clock import parse_rfc3339
+
+        found = observe.image(api, reference) or {}
+        stamp = str((found.get("Metadata") or {}).get("LastTagTime") or "")
+        if not stamp or stamp.startswith("0001"):
+            return float("inf")
+        return time.time() - parse_rfc3339(stamp) / 1e9
+    return age
+
+
+# --- doing it ----------------------------------------------------------------------------------------------------
+def perform(op: Op, run: Run) -> str:
+    """Pull or build as ``op`` says."""
+    if op.kind == "build":
+        from solva.compose.building import build_op
+
+        build_op(op, run)
     else:
-        if not os.path.isdir(context):
-            raise ComposeError(f"unable to prepare context: path {context!r} not found".replace("'", '"'))
-        upload = pack(context, query["dockerfile"], _extra(context, spec, query))
-    options: dict[str, Any] = {"upload": upload} if upload is not None else {}
-    out = sys.stdout
-    with api.request("POST", "/build", query=query, headers={"Content-Type": "application/x-tar"},
-                     **options) as response:
-        for message in response.lines():
-            if "error" in message:
-                raise ComposeError(f"target {service.name}: failed to solve: {message['error']}")
-            if not quiet and "stream" in message:
-                out.write(message["stream"])
-                out.flush()
-    for tag in spec.get("tags") or ():
-        repository, _, name = _tagged(tag)
-        api.json("POST", f"/images/{service.image(project.name)}/tag", query={"repo": repository,
-                                                                             "tag": name or "latest"})
+        pull(op, run)
+    return ""
 
 
-def _refuse(name: str, spec: dict[str, Any]) -> None:
-    for attribute in ("ssh", "secrets", "additional_contexts", "entitlements", "cache_to"):
-        if spec.get(attribute):
-            raise ComposeError(f"services.{name}.build.{attribute}: not supported by the engine's build API")
+def pull(op: Op, run: Run) -> None:
+    """``POST /images/create``; the stream's error is raised, bytes are shown."""
+    reference = op.body["reference"]
+    name, tag = split(reference)
+    query = {"fromImage": name, "tag": tag or "latest", "platform": op.body.get("platform")}
+    from solva.compose.perform import follow
+
+    layers: dict[str, tuple[int, int]] = {}
+    try:
+        with run.api.request("POST", "/images/create", query=query, headers=run.auth(reference)) as response:
+            for message in follow(run, response):
+                if "error" in message:
+                    raise ComposeError(str(message["error"]))
+                if not op.body.get("quiet"):
+                    _bytes(run, op.subject, layers, message)
+    except (ComposeError, Interrupted):
+        raise
+    except SolvaError as error:
+        raise ComposeError(f"Error response from daemon: {error}") from None
 
 
-def _extra(context: str, spec: dict[str, Any], query: dict[str, Any]) -> dict[str, bytes]:
-    if spec.get("dockerfile_inline"):
-        query["dockerfile"] = ".dockerfile.inline"
-        return {".dockerfile.inline": spec["dockerfile_inline"].encode()}
-    path = os.path.normpath(os.path.join(context, spec.get("dockerfile") or "Dockerfile"))
-    if not os.path.isfile(path):
-        raise ComposeError(f"failed to read dockerfile: open {path}: no such file or directory")
-    relative = os.path.relpath(path, context)
-    if relative.startswith(".."):
-        query["dockerfile"] = ".dockerfile.outside"
-        with open(path, "rb") as stream:
-            return {".dockerfile.outside": stream.read()}
-    query["dockerfile"] = relative
-    return {}
+def _bytes(run: Run, subject: str, layers: dict[str, tuple[int, int]], message: dict[str, Any]) -> None:
+    detail, identifier = message.get("progressDetail") or {}, message.get("id", "")
+    if message.get("status") == "Downloading" and detail.get("total"):
+        layers[identifier] = (int(detail.get("current") or 0), int(detail["total"]))
+    elif message.get("status") in ("Download complete", "Pull complete") and identifier in layers:
+        layers[identifier] = (layers[identifier][1], layers[identifier][1])
+    if not layers:
+        return
+    done, total = (sum(pair[index] for pair in layers.values()) for index in (0, 1))
+    filled = int(done / total * 20) if total else 0
+    bar = "█" * filled + "░" * (20 - filled)
+    run.progress.measure(subject, f"{bar} {size(done)} of {size(total)}")
 
 
-def _query(service: Service, project: Project, spec: dict[str, Any], no_cache: bool, pull: bool,
-           args: Iterable[str]) -> dict[str, Any]:
-    values = dict(spec.get("args") or {})
-    for item in args:
-        key, equals, value = item.partition("=")
-        values[key] = value if equals else project.environment.get(key)
-    query: dict[str, Any] = {
-        "t": service.image(project.name), "dockerfile": spec.get("dockerfile") or "Dockerfile", "rm": True,
-        "buildargs": {key: value for key, value in values.items() if value is not None}, "target": spec.get("target"),
-        "nocache": bool(no_cache or spec.get("no_cache")) or None, "pull": bool(pull or spec.get("pull")) or None,
-        "networkmode": spec.get("network"), "shmsize": spec.get("shm_size"), "version": "1",
-        "labels": {**(spec.get("labels") or {}), "com.docker.compose.project": project.name,
-                   "com.docker.compose.service": service.name, "com.docker.compose.version": "2.40.3"},
-        "platform": service.get("platform") or next(iter(spec.get("platforms") or ()), None),
-    }
-    if spec.get("cache_from"):
-        query["cachefrom"] = spec["cache_from"]
-    if spec.get("extra_hosts"):
-        query["extrahosts"] = ",".join(item.replace("=", ":", 1) for item in spec["extra_hosts"])
-    return query
+def size(count: float) -> str:
+    """Bytes in a unit that keeps the number short: ``12.3MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g}{unit}" if unit != "B" else f"{count:.0f}B"
+        count /= 1000
+    return f"{count:.3g}TB"
+
+
+def split(reference: str) -> tuple[str, str]:
+    """(name, tag or digest) of a reference; "" where it has none."""
+    if "@" in reference:
+        name, _, digest = reference.partition("@")
+        return name, digest
+    head, colon, tag = reference.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (reference, "")

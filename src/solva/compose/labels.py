@@ -22,6 +22,8 @@ REPLACE = PREFIX + "replace"
 SLUG = PREFIX + "slug"
 NETWORK = PREFIX + "network"
 VOLUME = PREFIX + "volume"
+HOOK = PREFIX + "hook"
+CONTENTS = "solva.compose.contents"      # digests of the configs and secrets that a container was given
 COMPOSE_VERSION = "2.40.3"      # the release whose behaviour this is
 
 

@@ -28,7 +28,7 @@ class Container:
         self.service: str = self.labels.get(labels.SERVICE, "")
         number = self.labels.get(labels.NUMBER, "")
         self.number = int(number) if number.isdigit() else 0
-        self.one_off = self.labels.get(labels.ONE_OFF, "") == "True"
+        self.one_off = self.labels.get(labels.ONE_OFF, "") == "True" or labels.HOOK in self.labels
         self.state: str = data.get("State", "")
         self.image_id: str = data.get("ImageID", "")
 
@@ -36,23 +36,68 @@ class Container:
     def running(self) -> bool:
         return self.state in ("running", "restarting", "paused")
 
+    @property
+    def networks(self) -> Mapping[str, Any]:
+        """The networks it is on, by name."""
+        return (self.data.get("NetworkSettings") or {}).get("Networks") or {}
+
+    @property
+    def temporary(self) -> bool:
+        """A successor whose recreation was cut short before it got its name."""
+        head, _, rest = self.name.partition("_")
+        return labels.REPLACE in self.labels and len(head) == 12 and bool(rest)
+
 
 class Observed:
-    """The snapshot. ``images``: reference -> id, "" where there is none."""
+    """The snapshot. ``images``: reference -> id, "" where there is none. ``details``: containers and images (by id)
+    as ``inspect`` tells them, of those whose difference from the files is to be explained."""
 
-    __slots__ = ("containers", "images", "networks", "volumes")
+    __slots__ = ("containers", "details", "images", "networks", "volumes")
 
     def __init__(self, containers: Iterable[Container] = (), networks: Mapping[str, Any] | None = None,
-                 volumes: Mapping[str, Any] | None = None, images: Mapping[str, str] | None = None) -> None:
+                 volumes: Mapping[str, Any] | None = None, images: Mapping[str, str] | None = None,
+                 details: Mapping[str, Any] | None = None) -> None:
         self.containers = tuple(containers)
         self.networks = dict(networks or {})
         self.volumes = dict(volumes or {})
         self.images = dict(images or {})
+        self.details = dict(details or {})
 
     def of(self, service: str) -> list[Container]:
         """The service's own containers (no one-offs), by number."""
         return sorted((item for item in self.containers if item.service == service and not item.one_off),
                       key=lambda item: item.number)
+
+    def world(self) -> dict[str, Any]:
+        """What a plan was made for, as JSON: it may be carried out only while this is so."""
+        return {
+            "containers": {item.name: {"id": item.id, "state": "running" if item.running else "stopped",
+                                       "config": item.labels.get(labels.CONFIG_HASH, "")}
+                           for item in self.containers if not item.one_off},
+            "networks": {name: str(entry.get("Id", "")) for name, entry in sorted(self.networks.items())},
+            "volumes": {name: str(entry.get("CreatedAt", "")) for name, entry in sorted(self.volumes.items())},
+            "images": dict(sorted(self.images.items())),
+        }
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, what is no longer as it was between two `Observed.world`."""
+    found = []
+    for kind in ("containers", "networks", "volumes", "images"):
+        before, after = then.get(kind) or {}, now.get(kind) or {}
+        for name in sorted({*before, *after}):
+            if before.get(name) == after.get(name):
+                continue
+            what = f"{kind[:-1]} {name}"
+            if not after.get(name):
+                found.append(f"{what} is gone")
+            elif not before.get(name):
+                found.append(f"{what} has appeared")
+            elif kind == "containers" and before[name]["id"] == after[name]["id"]:
+                found.append(f"{what} was {before[name]['state']} and is {after[name]['state']}")
+            else:
+                found.append(f"{what} is another one than it was")
+    return found
 
 
 def containers(api: Transport, project: str, *, every: bool = True) -> list[Container]:
@@ -64,17 +109,27 @@ def containers(api: Transport, project: str, *, every: bool = True) -> list[Cont
 
 def image_id(api: Transport, reference: str) -> str:
     """The id of a local image, "" when it is not here."""
+    return str((image(api, reference) or {}).get("Id", ""))
+
+
+def image(api: Transport, reference: str) -> dict[str, Any] | None:
+    """A local image as ``inspect`` tells it; None when it is not here."""
     try:
-        return str(api.json("GET", f"/images/{reference}/json")["Id"])
+        found: dict[str, Any] = api.json("GET", f"/images/{reference}/json")
     except NotFound:
-        return ""
+        return None
+    return found
+
+
+def references(project: Project) -> list[str]:
+    """The images that the project's containers are made of."""
+    return sorted({service.image(project.name) for service in project.services.values()
+                   if service.get("provider") is None})
 
 
 def images(api: Transport, project: Project) -> dict[str, str]:
     """Every service's image."""
-    references = {service.image(project.name) for service in project.services.values()
-                  if service.get("provider") is None}
-    return {reference: image_id(api, reference) for reference in sorted(references)}
+    return {reference: image_id(api, reference) for reference in references(project)}
 
 
 def networks(api: Transport, project: str) -> dict[str, Any]:
@@ -102,3 +157,18 @@ def observe(api: Transport, project: Project, known_images: Mapping[str, str] | 
                 pass
     return Observed(containers(api, project.name), nets, vols,
                     images(api, project) if known_images is None else known_images)
+
+
+def details(api: Transport, wanted: Iterable[Container]) -> dict[str, Any]:
+    """Those containers, and the images they were made of, as ``inspect`` tells them."""
+    found: dict[str, Any] = {}
+    for item in wanted:
+        try:
+            found[item.id] = api.json("GET", f"/containers/{item.id}/json")
+        except NotFound:
+            continue
+        reference = found[item.id].get("Image") or item.image_id
+        if reference and reference not in found:
+            found[reference] = image(api, reference) or {}
+    return found
+

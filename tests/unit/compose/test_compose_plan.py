@@ -79,7 +79,7 @@ def test_new_image() -> None:
     there = observed(container(wanted, "db"), container(wanted, "web"))
     there.images["mongo"] = "sha256:other"
     plan = reconcile(wanted, there, UpOptions())
-    assert plan.ops[0].reason == "its image changed"
+    assert plan.ops[0].reason == "image mongo: db → other"
 
 
 def test_down_stops_dependents_first() -> None:

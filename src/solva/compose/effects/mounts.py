@@ -42,7 +42,8 @@ def volumes(project: Project, service: Service, host: Body, inherited: tuple[str
     carried = {item.partition(":")[2] for item in inherited}
     mounts = [mount for mount in mounts if mount.get("Source") or mount["Type"] != "volume"
               or mount["Target"] not in carried]
-    mounts += [_file_mount(entry, target) for entry, target, _ in files(project, service) if entry.get("file")]
+    mounts += [_file_mount(entry, target) for entry, target, reference in files(project, service)
+               if entry.get("file") and not copied(entry, reference)]
     if binds:
         host["Binds"] = binds
     if mounts:
@@ -118,19 +119,56 @@ def _file_mount(entry: Body, target: str) -> Body:
     return {"Type": "bind", "Source": entry["file"], "Target": target, "ReadOnly": True}
 
 
+def copied(entry: Body, reference: Body) -> bool:
+    """Whether the content is copied into the container: a file with an owner or a mode of its own has to be, since a
+    bind mount shows those of the file."""
+    return not entry.get("file") or any(reference.get(name) not in (None, "") for name in ("uid", "gid", "mode"))
+
+
 def contents(project: Project, service: Service) -> list[tuple[str, bytes, Body]]:
     """Configs and secrets that are copied into the container: (target, bytes, the reference)."""
     result = []
     for entry, target, reference in files(project, service):
-        if entry.get("file"):
+        if not copied(entry, reference):
             continue
-        if "content" in entry:
-            text = entry["content"]
-        else:
-            name = entry.get("environment", "")
-            value = project.environment.get(name)
-            if value is None:
-                raise ComposeError(f'environment variable "{name}" required by file "{entry.get("name")}" is not set')
-            text = value
-        result.append((target, text.encode(), reference))
+        if service.get("read_only"):
+            kind = "file" if entry.get("file") else "content" if "content" in entry else "environment"
+            raise ComposeError(f"cannot create {target} in read-only service {service.name}: a {kind}"
+                               f"{' with uid, gid or mode' if kind == 'file' else ''} has to be copied into the "
+                               "container; `file` alone is bound and works")
+        result.append((target, _content(project, entry), reference))
     return result
+
+
+def _content(project: Project, entry: Body) -> bytes:
+    if entry.get("file"):
+        try:
+            with open(entry["file"], "rb") as stream:
+                return stream.read()
+        except OSError as error:
+            raise ComposeError(f"{entry['file']}: {(error.strerror or str(error)).lower()}") from None
+    if "content" in entry:
+        return str(entry["content"]).encode()
+    name = entry.get("environment", "")
+    value = project.environment.get(name)
+    if value is None:
+        raise ComposeError(f'environment variable "{name}" required by file "{entry.get("name")}" is not set')
+    return value.encode()
+
+
+def digests(project: Project, service: Service, copies: list[tuple[str, bytes, Body]]) -> dict[str, str]:
+    """target -> digest of what a config or secret holds now, with the owner and mode it is given."""
+    from hashlib import sha256
+
+    known = {target: data for target, data, _ in copies}
+    found = {}
+    for entry, target, reference in files(project, service):
+        if target not in known:
+            try:
+                with open(entry["file"], "rb") as stream:
+                    known[target] = stream.read()
+            except OSError:
+                continue            # a directory, or not ours to read: the engine will say
+        rights = [str(reference.get(name) or "") for name in ("uid", "gid", "mode")]
+        found[target.replace(" ", "%20")] = sha256(known[target] + "\0".join(rights).encode()).hexdigest()[:16]
+    return found

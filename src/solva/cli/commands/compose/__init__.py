@@ -47,7 +47,7 @@ VERBS = {
 }
 _MODULES = {"convert": "config", "stop": "lifecycle", "start": "lifecycle", "restart": "lifecycle",
             "pause": "lifecycle", "unpause": "lifecycle", "kill": "lifecycle", "rm": "lifecycle", "create": "up",
-            "scale": "up", "plan": "up", "attach": "delegate", "commit": "delegate", "cp": "delegate",
+            "scale": "up", "attach": "delegate", "commit": "delegate", "cp": "delegate",
             "exec": "delegate", "export": "delegate", "stats": "delegate", "volumes": "images", "push": "pull"}
 
 

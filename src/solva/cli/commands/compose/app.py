@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from solva.client.transport import Transport
     from solva.compose.load.lookup import Location
     from solva.compose.observe import Container
+    from solva.compose.plan import Plan
     from solva.compose.progress import Progress
     from solva.compose.project import Project
 
@@ -26,6 +27,24 @@ def verb(name: str, usage: str, short: str, run: Callable[[App, Options], int], 
     function: Any = run
     every = (*flags, Flag("dry-run", "", "bool", "Execute command in dry run mode"))
     return Command(f"compose {name}", usage, short, function, flags=every, arity=arity, interspersed=interspersed)
+
+
+class Credentials:
+    """What `login` stored, as request headers (`solva.compose.execute.Credentials`)."""
+
+    def of(self, reference: str) -> dict[str, str]:
+        from solva.cli.credentials import auth_headers
+        from solva.cli.references import parse
+        from solva.cli.session import Session
+
+        return auth_headers(Session(), parse(reference).auth_key)
+
+    def every(self) -> dict[str, str]:
+        from solva.cli.credentials import everything, header
+        from solva.cli.session import Session
+
+        found = everything(Session())
+        return {"X-Registry-Config": header(found)} if found else {}
 
 
 def _nothing(session: Any, options: Any) -> int:
@@ -66,6 +85,12 @@ class App:
 
             raise CommandError(f'unsupported --progress value "{mode}"')
         self.mode = mode
+        ansi = options.text("ansi")
+        self.ansi = ansi if "ansi" in options.changed else os.environ.get("COMPOSE_ANSI", "") or ansi
+        if self.ansi not in ("never", "always", "auto"):
+            from solva.cli.errors import CommandError
+
+            raise CommandError(f'unsupported --ansi value "{self.ansi}"; it is never, always or auto')
         limit = os.environ.get("COMPOSE_PARALLEL_LIMIT", "")
         self.parallel = options.number("parallel")
         if "parallel" not in options.changed and limit.lstrip("-").isdigit():
@@ -88,21 +113,41 @@ class App:
 
     @property
     def colour(self) -> bool:
-        ansi = self.options.text("ansi")
+        ansi = self.ansi
         return ansi == "always" or (ansi != "never" and sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
-    def auth(self, reference: str) -> dict[str, str]:
-        """Headers with the credentials of the registry that ``reference`` names; none without `login`."""
-        from solva.cli.credentials import auth_headers
-        from solva.cli.references import parse
-        from solva.cli.session import Session
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials()
 
-        return auth_headers(Session(), parse(reference).auth_key)
-
-    def progress(self) -> Progress:
+    def progress(self, title: str = "Running", *, quiet: bool = False) -> Progress:
         from solva.compose.progress import Progress
 
-        return Progress(self.mode, dry_run=self.dry_run, ansi=self.options.text("ansi") != "never")
+        return Progress("quiet" if quiet else self.mode, dry_run=self.dry_run, ansi=self.ansi != "never", title=title)
+
+    def run(self, plan: Plan, progress: Progress | None = None, *, within: float = 0) -> None:
+        """Carry ``plan`` out, or show it with ``--dry-run``."""
+        from solva.compose.execute import execute
+
+        execute(plan, self.api, progress or self.progress(), parallel=self.parallel, dry_run=self.dry_run,
+                within=within, credentials=self.credentials)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """A yes-or-no variable of the environment or of .env, such as COMPOSE_REMOVE_ORPHANS."""
+        text = self.location.environment.get(name, "").lower()
+        return text in ("1", "true", "yes", "y", "on") if text else default
+
+    def confirm(self, question: str, *, yes: bool = False, default: bool = False) -> bool:
+        """Ask; ``yes``: agreed beforehand. Nothing typed is ``default``."""
+        if yes:
+            return True
+        sys.stdout.write(f"{question} ({'Y/n' if default else 'y/N'}) ")
+        sys.stdout.flush()
+        answer = sys.stdin.readline().strip().lower()
+        if not answer:
+            sys.stdout.write("\n")
+            return default
+        return answer in ("y", "yes")
 
     def load_options(self, **changes: Any) -> Any:
         from solva.compose.load.lookup import project_name

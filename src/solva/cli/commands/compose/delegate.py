@@ -7,6 +7,10 @@ import sys
 from solva.cli.commands.compose.app import App, verb
 from solva.cli.flags import Flag, Options
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from solva.compose.observe import Container
+
 _INDEX = Flag("index", "", "int", "Index of the container if service has multiple replicas")
 
 
@@ -42,18 +46,49 @@ def attach(app: App, options: Options) -> int:
     argv = ["attach", f"--sig-proxy={str(options.on('sig-proxy')).lower()}"]
     if options.on("no-stdin"):
         argv.append("--no-stdin")
+    if options.text("detach-keys"):
+        argv.append(f"--detach-keys={options.text('detach-keys')}")
     return call(app, [*argv, app.one(options.args[0], options.number("index")).id])
 
 
 def cp(app: App, options: Options) -> int:
-    def place(text: str) -> str:
-        service, colon, path = text.partition(":")
-        if not colon or "/" in service:
-            return text
-        return f"{app.one(service, options.number('index')).id}:{path}"
+    """Out of a service's first container, or into all of them; ``--index`` names one."""
+    from solva.cli.errors import CommandError
 
+    source, target = options.args
+    places = [_place(text) for text in (source, target)]
+    if all(places):
+        raise CommandError("copying between services is not supported")
+    if not any(places):
+        raise CommandError("unknown copy direction")
     flags = [f"--{name}" for name in ("archive", "follow-link") if options.on(name)]
-    return call(app, ["cp", *flags, place(options.args[0]), place(options.args[1])])
+    service, path = places[0] or places[1] or ("", "")
+    found = _copied(app, service, options.number("index"), one_off=options.on("all"))
+    if places[0]:
+        return 0 if app.dry_run else call(app, ["cp", *flags, f"{found[0].id}:{path}", target])
+    status = 0
+    for item in found:
+        if app.dry_run:
+            sys.stderr.write(f" DRY-RUN MODE -  Container {item.name}  Copy {source} to {item.name}:{path}\n")
+        else:
+            status = call(app, ["cp", *flags, source, f"{item.id}:{path}"]) or status
+    return status
+
+
+def _place(text: str) -> tuple[str, str] | None:
+    service, colon, path = text.partition(":")
+    return (service, path) if colon and service and "/" not in service and not text.startswith(".") else None
+
+
+def _copied(app: App, service: str, index: int, *, one_off: bool) -> list[Container]:
+    from solva.compose import observe
+    from solva.compose.errors import ComposeError
+
+    found = [item for item in observe.containers(app.api, app.name()) if item.service == service
+             and (one_off or not item.one_off) and (not index or item.number == index)]
+    if not found:
+        raise ComposeError(f'no container found for service "{service}"')
+    return found
 
 
 def export(app: App, options: Options) -> int:
@@ -92,11 +127,14 @@ COMMANDS = {
                  arity=(2, None), interspersed=False),
     "attach": verb("attach", "[OPTIONS] SERVICE", "Attach local standard input, output, and error streams to a "
                    "service's running container", attach, _INDEX,
+                   Flag("detach-keys", "", "string", "Override the key sequence for detaching from a container."),
                    Flag("no-stdin", "", "bool", "Do not attach STDIN"),
                    Flag("sig-proxy", "", "bool", "Proxy all received signals to the process", default=True),
                    arity=(1, 1)),
-    "cp": verb("cp", "[OPTIONS] SERVICE:SRC_PATH DEST_PATH|-", "Copy files/folders between a service container and the "
+    "cp": verb("cp", "[OPTIONS] SERVICE:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- SERVICE:DEST_PATH",
+               "Copy files/folders between a service container and the "
                "local filesystem", cp, _INDEX,
+               Flag("all", "", "bool", "Include containers created by the run command"),
                Flag("archive", "a", "bool", "Archive mode (copy all uid/gid information)"),
                Flag("follow-link", "L", "bool", "Always follow symbol link in SRC_PATH"), arity=(2, 2)),
     "export": verb("export", "[OPTIONS] SERVICE", "Export a service container's filesystem as a tar archive", export,

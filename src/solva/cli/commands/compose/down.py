@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 def down(app: App, options: Options) -> int:
     from solva.cli.errors import CommandError
     from solva.compose import labels, observe
-    from solva.compose.execute import execute
     from solva.compose.load.options import warn
     from solva.compose.reconcile import down as plan_down
 
@@ -23,7 +22,7 @@ def down(app: App, options: Options) -> int:
     project = app.project_or_name()
     containers = observe.containers(app.api, project.name)
     known = {*project.services, *project.disabled}
-    if known and not options.on("remove-orphans"):
+    if known and not (options.on("remove-orphans") or app.flag("COMPOSE_REMOVE_ORPHANS")):
         containers = [item for item in containers if item.service in known]
     networks: dict[str, object] = {}
     volumes: dict[str, object] = {}
@@ -39,7 +38,12 @@ def down(app: App, options: Options) -> int:
                      images=_images(project, rmi) if not options.args else ())
     if not plan.ops and not options.args:
         warn(f'Warning: No resource found to remove for project "{project.name}".')
-    execute(plan, app.api, app.progress(), parallel=app.parallel, dry_run=app.dry_run)
+    progress = app.progress()
+    app.run(plan, progress)
+    if not options.args and any(service.get("provider") is not None for service in project.services.values()):
+        from solva.compose.external import run_providers
+
+        run_providers(project, "down", progress, dry_run=app.dry_run, endpoint=app.api.endpoint)
     return 0
 
 

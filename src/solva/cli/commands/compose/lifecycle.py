@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def _run(app: App, plan: Plan) -> int:
-    from solva.compose.execute import execute
-
-    execute(plan, app.api, app.progress(), parallel=app.parallel, dry_run=app.dry_run)
+    app.run(plan)
     return 0
 
 

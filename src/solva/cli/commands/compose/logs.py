@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -10,10 +11,12 @@ from solva.cli.flags import Flag, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from solva.client.transport import Transport
     from solva.compose.observe import Container
+    from solva.compose.project import Project
 
 _COLOURS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 
@@ -26,6 +29,7 @@ class Printer:
         self.colour = colour
         self.lock = threading.Lock()
         self.names: dict[str, str] = {}
+        self.footer: Callable[[], str] | None = None
         self.width = max((len(name) for name in names), default=0)
         for name in names:
             self.label(name)
@@ -40,9 +44,29 @@ class Printer:
 
     def line(self, name: str, data: bytes) -> None:
         head = self.label(name).encode() if self.prefix else b""
+        self.write(head + data + b"\n")
+
+    def notice(self, text: str) -> None:
+        """A line that is nobody's output."""
+        self.write(text.encode() + b"\n")
+
+    def write(self, data: bytes) -> None:
+        """Whole lines, above the footer where there is one."""
         with self.lock:
-            sys.stdout.buffer.write(head + data + b"\n")
-            sys.stdout.buffer.flush()
+            out = sys.stdout.buffer
+            if self.footer is not None:
+                data = b"\r\x1b[2K" + data + self.footer().encode()
+            try:
+                out.write(data)
+                out.flush()
+            except BrokenPipeError:
+                # Whoever read our output has gone, as in `compose logs -f | head`.
+                os._exit(141)
+
+    def redraw(self) -> None:
+        """The footer anew."""
+        if self.footer is not None:
+            self.write(b"")
 
 
 class Lines:
@@ -83,15 +107,25 @@ def short(container: Container, project: str) -> str:
     return container.name.removeprefix(f"{project}-")
 
 
-def copy(api: Transport, container: Container, printer: Printer, name: str, query: dict[str, Any]) -> None:
-    """One container's log to ``printer`` until it ends."""
-    tty = bool(api.json("GET", f"/containers/{container.id}/json")["Config"].get("Tty"))
-    lines = Lines(printer, name, tty)
-    with api.request("GET", f"/containers/{container.id}/logs", query={"stdout": True, "stderr": True, **query}) \
-            as response:
-        for data in response.chunks():
-            lines.feed(data)
-    lines.end()
+def copy(api: Transport, container: str, printer: Printer, name: str, query: dict[str, Any]) -> None:
+    """The log of the container with that id to ``printer`` until it ends; one that has gone ends it too."""
+    from solva.client.transport import EngineUnreachable
+    from solva.errors import NotFound
+
+    try:
+        tty = bool(api.json("GET", f"/containers/{container}/json")["Config"].get("Tty"))
+        lines = Lines(printer, name, tty)
+        with api.request("GET", f"/containers/{container}/logs", query={"stdout": True, "stderr": True, **query}) \
+                as response:
+            for data in response.chunks():
+                lines.feed(data)
+        lines.end()
+    except NotFound:
+        pass
+    except EngineUnreachable as error:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        sys.stderr.write(f"{name}: {error}\n")
 
 
 def logs(app: App, options: Options) -> int:
@@ -108,15 +142,58 @@ def logs(app: App, options: Options) -> int:
                       colour=app.colour and not options.on("no-color"))
     if not options.on("follow"):
         for item in found:
-            copy(app.api, item, printer, names[item.id], query)
+            copy(app.api, item.id, printer, names[item.id], query)
         return 0
-    threads = [threading.Thread(target=copy, args=(app.api, item, printer, names[item.id], query), daemon=True)
-               for item in found]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _follow(app, project, found, printer, query, set(options.args), index)
     return 0
+
+
+def _follow(app: App, project: Project, found: list[Container], printer: Printer, query: dict[str, Any],
+            services: set[str], index: int) -> None:
+    """Everybody's log, and that of whatever container starts meanwhile; until all have ended."""
+    from solva.compose import labels
+    from solva.errors import NotFound
+
+    stream = app.api.request("GET", "/events", query={"filters": {
+        "type": ["container"], "label": [f"{labels.PROJECT}={project.name}"], "event": ["start"]}})
+    lock = threading.Condition()
+    running = [0]
+
+    def one(identifier: str, name: str, wanted: dict[str, Any]) -> None:
+        try:
+            copy(app.api, identifier, printer, name, wanted)
+        finally:
+            with lock:
+                running[0] -= 1
+                lock.notify_all()
+
+    def begin(identifier: str, name: str, wanted: dict[str, Any]) -> None:
+        with lock:
+            running[0] += 1
+        threading.Thread(target=one, args=(identifier, name, wanted), daemon=True).start()
+
+    def listen() -> None:
+        for event in stream.lines():
+            known = (event.get("Actor") or {}).get("Attributes") or {}
+            service = known.get(labels.SERVICE, "")
+            number = known.get(labels.NUMBER, "")
+            if known.get(labels.ONE_OFF) == "True" or (services and service not in services) or (
+                    index and number != str(index)):
+                continue
+            identifier = event["Actor"]["ID"]
+            try:
+                started = app.api.json("GET", f"/containers/{identifier}/json")["State"].get("StartedAt")
+            except NotFound:
+                continue
+            begin(identifier, known.get("name", "").removeprefix(f"{project.name}-"),
+                  {**query, "tail": "all", "since": started})
+
+    for item in found:
+        begin(item.id, short(item, project.name), query)
+    threading.Thread(target=listen, daemon=True).start()
+    with lock:
+        while running[0]:
+            lock.wait()
 
 
 def when(text: str) -> str | None:

@@ -15,41 +15,35 @@ if TYPE_CHECKING:
 
 
 def run(app: App, options: Options) -> int:
-    from solva.compose import images, labels, observe
+    from solva.compose import labels
     from solva.compose.effects.mounts import contents
     from solva.compose.effects.request import container_request
-    from solva.compose.execute import copy, execute
     from solva.compose.hash import service_hash
     from solva.compose.load.pipeline import select
+    from solva.compose.perform import copy
     from solva.compose.plan import Op
-    from solva.compose.reconcile import UpOptions, reconcile
+    from solva.compose.reasons import joined, shared
 
     name, *command = options.args
-    project = app.project([name])
-    project = select(project, [name], dependencies=not options.on("no-deps"))
-    others = {key: value for key, value in project.services.items() if key != name}
-    progress = app.progress()
-    known = images.ensure(app.api, project, progress, build=True if options.on("build") else None,
-                          pull=options.text("pull"), auth=app.auth)
-    service = _changed(project.services[name], command, options)
-    rest = project.replace(services={**others, name: service.with_(scale=0)})
-    observed = observe.observe(app.api, rest, known)
-    observed.containers = tuple(item for item in observed.containers if item.service != name)
-    execute(reconcile(rest, observed, UpOptions(recreate="never", recreate_dependencies="never",
-                                                remove_orphans=options.on("remove-orphans"))),
-            app.api, progress, parallel=app.parallel)
-    _wait_for(app, rest, service)
+    project = select(app.project([name]), [name], dependencies=not options.on("no-deps"))
+    project, known = _prepared(app, project, name, options)
+    service = _changed(app, project.services[name], command, options)
+    places = {attribute: app.one(other).name for attribute, other in shared(service).items()}
+    joined_service = type(service)(name, joined(service.config, places))
     import secrets
 
     slug = secrets.token_hex(6)
     container = options.text("name") or f"{project.name}-{name}-run-{slug}"
     tags = labels.container_labels(project, service, 1, service_hash(service),
-                                   known[service.image(project.name)], one_off=True)
+                                   known.get(service.image(project.name), ""), one_off=True)
     tags[labels.SLUG] = slug
     tags.update(item.partition("=")[::2] for item in options.many("label"))
     interactive = not options.on("detach") and options.on("interactive")
-    body = container_request(project, service, container, tags, aliases=options.on("use-aliases"),
+    body = container_request(project, joined_service, container, tags, aliases=options.on("use-aliases"),
                              attach_stdin=interactive, auto_remove=options.on("rm") and options.on("detach"))
+    if app.dry_run:
+        app.progress().event(f"Container {container}", "Created")
+        return 0
     app.api.json("POST", "/containers/create", query={"name": container, "platform": service.get("platform")},
                  body=body)
     for target, data, reference in contents(project, service):
@@ -68,23 +62,53 @@ def run(app: App, options: Options) -> int:
             app.api.json("DELETE", f"/containers/{container}", query={"force": True, "v": True})
 
 
-def _wait_for(app: App, project: Project, service: Service) -> None:
-    from solva.compose.execute import wait
-    from solva.compose.plan import Op
+def _prepared(app: App, project: Project, name: str, options: Options) -> tuple[Project, dict[str, str]]:
+    """Images there, networks and volumes too, dependencies up and as their conditions want; image ids."""
+    from solva.cli.commands.compose.up import bound, image_options
+    from solva.compose import observe
+    from solva.compose.images import age_of, plan_images
+    from solva.compose.plan import Plan
+    from solva.compose.reconcile import UpOptions, reconcile
+    from solva.compose.starting import Starter
 
-    for dependency, settings in service.depends_on.items():
-        condition = settings.get("condition", "service_started")
-        if condition == "service_started" or dependency not in project.services:
-            continue
-        for item in app.containers(project, [dependency]):
-            wait(Op("wait", "GET", f"/containers/{item.name}/json", kind="wait", body={
-                "condition": condition, "required": settings.get("required", True)}), app.api)
+    progress = app.progress(quiet=options.on("quiet"))
+    quiet = options.on("quiet") or options.on("quiet-pull")
+    project = bound(app, project, progress, quiet=quiet)
+    observed = observe.observe(app.api, project)
+    wanted = project
+    if options.on("build"):         # the service's own image only, as Docker does
+        own = project.replace(services={name: project.services[name]})
+        app.run(Plan(plan_images(own, {}, image_options(options))), progress)
+        options.values["build"] = False
+        observed.images = observe.images(app.api, project)
+    ops = plan_images(wanted, observed.images, image_options(options), age_of(app.api))
+    if ops:
+        app.run(Plan(ops), progress)
+        if not app.dry_run:
+            observed.images = observe.images(app.api, project)
+    known = dict(observed.images)
+    rest = project.replace(services={**project.services, name: project.services[name].with_(
+        scale=0, container_name=None)})
+    observed.containers = tuple(item for item in observed.containers if item.service != name)
+    app.run(reconcile(rest, observed, UpOptions(
+        recreate="never", recreate_dependencies="never", remove_orphans=options.on("remove-orphans"))), progress)
+    from solva.compose.plan import Draft
+
+    draft = Draft()
+    starter = Starter(project, observed, draft, None)
+    there = app.containers(project) if not app.dry_run else []
+    names = {other: [item.name for item in there if item.service == other] for other in project.services}
+    for dependency, settings in project.services[name].depends_on.items():
+        starter.dependency(dependency, settings, names)
+    app.run(draft.plan(), progress)
+    return project, known
 
 
-def _changed(service: Service, command: list[str], options: Options) -> Service:
+def _changed(app: App, service: Service, command: list[str], options: Options) -> Service:
     from solva.compose.attributes import convert
 
-    tty = not options.on("no-tty") and sys.stdout.isatty() and sys.stdin.isatty() and not options.on("detach")
+    plain = options.on("no-tty") or options.on("no-TTY") or options.on("detach") or not options.on("tty")
+    tty = not plain and sys.stdout.isatty() and sys.stdin.isatty()
     changes: dict[str, Any] = {"tty": tty, "stdin_open": options.on("interactive") and not options.on("detach"),
                                "restart": None, "container_name": None, "healthcheck": service.get("healthcheck")}
     if command:
@@ -93,13 +117,11 @@ def _changed(service: Service, command: list[str], options: Options) -> Service:
         changes["entrypoint"] = convert.command(options.text("entrypoint"), ())
         if not command:
             changes["command"] = None
-    if options.many("env"):
-        import os
-
-        given = convert.table(options.many("env"), ())
+    given = {**_from_files(options.many("env-from-file")), **convert.table(options.many("env"), ())}
+    if given:
+        there = app.location.environment
         changes["environment"] = {**(service.get("environment") or {}),
-                                  **{key: os.environ.get(key) if value is None else value
-                                     for key, value in given.items()}}
+                                  **{key: there.get(key) if value is None else value for key, value in given.items()}}
     for flag, attribute in (("user", "user"), ("workdir", "working_dir")):
         if options.text(flag):
             changes[attribute] = options.text(flag)
@@ -116,6 +138,15 @@ def _changed(service: Service, command: list[str], options: Options) -> Service:
     return service.with_(**changes)
 
 
+def _from_files(paths: list[str]) -> dict[str, str | None]:
+    from solva.compose.load import dotenv
+
+    found: dict[str, str | None] = {}
+    for path in paths:
+        found.update(dotenv.load(path, {}))
+    return found
+
+
 COMMANDS = {"run": verb(
     "run", "[OPTIONS] SERVICE [COMMAND] [ARGS...]", "Run a one-off command on a service", run,
     Flag("build", "", "bool", "Build image before starting container"),
@@ -123,13 +154,17 @@ COMMANDS = {"run": verb(
     Flag("detach", "d", "bool", "Run container in background and print container ID"),
     Flag("entrypoint", "", "string", "Override the entrypoint of the image"),
     Flag("env", "e", "list", "Set environment variables"),
+    Flag("env-from-file", "", "list", "Set environment variables from file"),
     Flag("interactive", "i", "bool", "Keep STDIN open even if not attached", default=True),
     Flag("label", "l", "list", "Add or override a label"), Flag("name", "", "string", "Assign a name to the container"),
-    Flag("no-tty", "T", "bool", "Disable pseudo-TTY allocation"),
+    Flag("no-TTY", "T", "bool", "Disable pseudo-TTY allocation (default: auto-detected)"),
+    Flag("no-tty", "", "bool", "Disable pseudo-TTY allocation", hidden=True),
+    Flag("tty", "t", "bool", "Allocate a pseudo-TTY", default=True, hidden=True),
     Flag("no-deps", "", "bool", "Don't start linked services"),
     Flag("publish", "p", "list", "Publish a container's port(s) to the host"),
     Flag("pull", "", "string", 'Pull image before running ("always"|"missing"|"never")'),
     Flag("quiet", "q", "bool", "Don't print anything to STDOUT"),
+    Flag("quiet-build", "", "bool", "Suppress progress output from the build process"),
     Flag("quiet-pull", "", "bool", "Pull without printing progress information"),
     Flag("remove-orphans", "", "bool", "Remove containers for services not defined in the Compose file"),
     Flag("rm", "", "bool", "Automatically remove the container when it exits"),
