@@ -143,18 +143,19 @@ def volumes(api: Transport, project: str) -> dict[str, Any]:
 
 
 def observe(api: Transport, project: Project, known_images: Mapping[str, str] | None = None) -> Observed:
-    """All of it. Networks and volumes of the project's names that carry no label of it are looked up too."""
-    nets, vols = networks(api, project.name), volumes(api, project.name)
+    """All of it. Networks of the project's names that carry no label of it are looked up too; volumes by their names
+    alone, since a list of all waits for every plugin."""
+    nets: dict[str, Any] = networks(api, project.name)
+    vols: dict[str, Any] = {}
     for entry in project.networks.values():
         if entry["name"] not in nets:
             found = api.json("GET", "/networks", query={"filters": {"name": [entry["name"]]}})
             nets.update({item["Name"]: item for item in found if item["Name"] == entry["name"]})
     for entry in project.volumes.values():
-        if entry["name"] not in vols:
-            try:
-                vols[entry["name"]] = api.json("GET", f"/volumes/{entry['name']}")
-            except NotFound:
-                pass
+        try:
+            vols[entry["name"]] = api.json("GET", f"/volumes/{entry['name']}")
+        except NotFound:
+            pass
     return Observed(containers(api, project.name), nets, vols,
                     images(api, project) if known_images is None else known_images)
 
