@@ -140,10 +140,11 @@ def _changed(app: App, service: Service, command: list[str], options: Options) -
 
 def _from_files(paths: list[str]) -> dict[str, str | None]:
     from solva.compose.load import dotenv
+    from solva.compose.load.options import warn
 
     found: dict[str, str | None] = {}
     for path in paths:
-        found.update(dotenv.load(path, {}))
+        found.update(dotenv.load(path, {}, {}, warn))
     return found
 
 
