@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from solva.kernel import links
 from solva.kernel.netlink import Netlink
 from solva.networks.drivers.base import NetworkDriver
 from solva.networks.drivers.bridge import BridgeDriver
 from solva.networks.drivers.cni import CniDriver
 from solva.networks.drivers.host import HostDriver
+from solva.networks.drivers.ipvlan import IpvlanDriver
+from solva.networks.drivers.macvlan import MacvlanDriver
 from solva.networks.drivers.none import NoneDriver
 from solva.networks.drivers.remote import RemoteDriver
 from solva.networks.host import Host
@@ -91,3 +94,40 @@ class TestCni(DriverSuite):
 
     def make(self, host: Host) -> NetworkDriver:
         return CniDriver(host, Runner(30))
+
+
+class TestMacvlan(DriverSuite):
+    options = {"parent": "lan0"}        # noqa: RUF012
+
+    def prepare(self, kernel: Netlink) -> None:
+        kernel.execute([links.add_pair("lan0", "lan1")])
+
+    def make(self, host: Host) -> NetworkDriver:
+        return MacvlanDriver(host)
+
+
+class TestMacvlanWithoutParent(DriverSuite):
+    def make(self, host: Host) -> NetworkDriver:
+        return MacvlanDriver(host)
+
+
+class TestMacvlanWithHostAccess(TestMacvlan):
+    options = {"parent": "lan0", "solva.host_access": "true"}        # noqa: RUF012
+
+
+class TestIpvlan(DriverSuite):
+    options = {"parent": "lan0"}        # noqa: RUF012
+
+    def prepare(self, kernel: Netlink) -> None:
+        kernel.execute([links.add_pair("lan0", "lan1")])
+        lan0 = links.get_link(kernel, "lan0")
+        assert lan0 is not None
+        try:
+            kernel.execute([links.add_child("ipvlan", "probe", parent=lan0.index,
+                                            data=links.ipvlan_data("l2", "bridge"))])
+        except OSError as error:
+            pytest.skip(f"this kernel: {error}")
+        kernel.execute([links.delete_link("probe")])
+
+    def make(self, host: Host) -> NetworkDriver:
+        return IpvlanDriver(host)

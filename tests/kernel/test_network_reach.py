@@ -6,147 +6,28 @@ The test's thread moves into a namespace of its own that plays the host; another
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from solva.api.types.network import NetworkCreate
-from solva.clock import SystemClock
-from solva.dns.state import SandboxNames
 from solva.errors import SystemFailure
-from solva.events.bus import EventBus
-from solva.kernel import links, netns, nft, sysctl
+from solva.kernel import links, netns, sysctl
 from solva.kernel.netlink import Netlink
 from solva.networks.model import EndpointConfig, PortMapping, SandboxConfig
-from solva.networks.service import NetworkService
-from solva.store.sqlite import Store
+from support.netrig import QuietNames, ask, ask_from, close, fresh_host, identifier, lan_machine, make, serve, stop
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 LAN_HOST, LAN_PEER = "192.0.2.1", "192.0.2.9"
 
 
-class QuietNames:
-    """A name service that only remembers."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, SandboxNames] = {}
-
-    async def start(self) -> None: ...
-
-    async def put(self, names: SandboxNames) -> None:
-        self.held[names.id] = names
-
-    async def remove(self, sandbox_id: str) -> None:
-        self.held.pop(sandbox_id, None)
-
-    def known(self) -> list[str]:
-        return list(self.held)
-
-
 @pytest.fixture
 def lan(tmp_path: Path) -> Iterator[int]:
     """The thread is in a fresh "host" namespace; yields a descriptor of the LAN machine's. Checks for leaks."""
-    gc.collect()    # what earlier tests dropped must not be closed in the middle of this one
-    before = len(os.listdir("/proc/self/fd"))
-    home = netns.current()
-    inside = netns.unshare()
-    kernel = Netlink()
-    peer = netns.create(lambda descriptor: descriptor)
-    kernel.execute([links.set_link(1, up=True),
-                    links.add_veth("lan0", master=0, peer="eth0", peer_netns=peer, peer_mac="02:00:00:00:00:09")])
-    lan0 = links.get_link(kernel, "lan0")
-    assert lan0 is not None
-    kernel.execute([links.add_address(lan0.index, LAN_HOST, 24)])
-
-    def other() -> None:
-        there = Netlink()
-        eth0 = links.get_link(there, "eth0")
-        assert eth0 is not None
-        there.execute([links.set_link(1, up=True), links.add_address(eth0.index, LAN_PEER, 24),
-                       links.set_link(eth0.index, up=True),
-                       links.add_route("default", index=eth0.index, gateway=LAN_HOST)])
-        there.close()
-
-    netns.run(peer, other)
-    try:
+    with fresh_host(tmp_path) as kernel, lan_machine(kernel, LAN_HOST, LAN_PEER) as peer:
         yield peer
-    finally:
-        names = {link.name for link in links.list_links(kernel)}
-        rules = nft.Nft()
-        rules.run("flush ruleset")      # of this test's own namespace
-        rules.close()
-        kernel.close()
-        netns.enter(home)
-        for descriptor in (home, inside, peer):
-            os.close(descriptor)
-    assert not {name for name in names if name.startswith("veth")}, "links were left behind"
-    assert len(os.listdir("/proc/self/fd")) == before, "descriptors were left behind"
-    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text(), "mounts were left behind"
-
-
-def serve(path: str, port: int) -> socket.socket:
-    """Answer every TCP connection inside a namespace with the caller's address."""
-    def listen() -> socket.socket:
-        return socket.create_server(("0.0.0.0", port))
-
-    descriptor = netns.open_pinned(path)
-    server = netns.run(descriptor, listen)
-    os.close(descriptor)
-
-    def loop() -> None:
-        while True:
-            try:
-                connection, address = server.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(address[0].encode())
-
-    threading.Thread(target=loop, daemon=True).start()
-    return server
-
-
-def stop(server: socket.socket) -> None:
-    """Wakes the accepting thread, so that nothing of the socket is left."""
-    server.shutdown(socket.SHUT_RDWR)
-    server.close()
-
-
-def ask(address: str, port: int) -> str:
-    """The source address the other side saw, "" when it cannot be reached."""
-    try:
-        with socket.create_connection((address, port), timeout=0.7) as connection:
-            return connection.recv(100).decode()
-    except OSError:
-        return ""
-
-
-def ask_from(where: str | int, address: str, port: int) -> str:
-    descriptor = where if isinstance(where, int) else netns.open_pinned(where)
-    try:
-        return netns.run(descriptor, lambda: ask(address, port))
-    finally:
-        if not isinstance(where, int):
-            os.close(descriptor)
-
-
-def make(tmp_path: Path, names: QuietNames) -> NetworkService:
-    clock = SystemClock()
-    return NetworkService(Store(tmp_path / "state.db"), EventBus(clock), clock, names, tmp_path / "run")
-
-
-def close(service: NetworkService) -> None:
-    """The test owns the store."""
-    service._services.store.close()
-
-
-def identifier(number: int) -> str:
-    return f"abc{number:061x}"
 
 
 @pytest.mark.parametrize("bridge_filter", ["0", "1"])

@@ -89,6 +89,54 @@ def add_veth(name: str, *, master: int, peer: str, peer_netns: int, peer_mac: st
     return Request(_NEWLINK, F_CREATE | F_EXCL, b"".join(body), f"create veth {name} with {peer}")
 
 
+def add_child(kind: str, name: str, *, parent: int, data: bytes, netns: int = -1, mac: str = "",
+              mtu: int = 0) -> Request:
+    """A link on top of another (macvlan, ipvlan, vlan), down; in the namespace of an open descriptor, or here. ``data``
+    is the kind's own: ``macvlan_data`` and its like."""
+    body = [_info(), netlink.attr_text(_IFNAME, name), netlink.attr_u32(_LINK, parent)]
+    if netns >= 0:
+        body.append(netlink.attr_u32(_NET_NS_FD, netns))
+    if mac:
+        body.append(netlink.attr(_ADDRESS, mac_bytes(mac)))
+    if mtu:
+        body.append(netlink.attr_u32(_MTU, mtu))
+    body.append(netlink.attr_nest(_LINKINFO, netlink.attr(_INFO_KIND, kind.encode()),
+                                  netlink.attr_nest(_INFO_DATA, data)))
+    return Request(_NEWLINK, F_CREATE | F_EXCL, b"".join(body), f"create {kind} {name}")
+
+
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
+
+
+def macvlan_data(mode: str) -> bytes:
+    return netlink.attr_u32(1, MACVLAN_MODES[mode])
+
+
+def ipvlan_data(mode: str, flag: str) -> bytes:
+    return netlink.attr_u16(1, IPVLAN_MODES[mode]) + netlink.attr_u16(2, IPVLAN_FLAGS[flag])
+
+
+def vlan_data(number: int) -> bytes:
+    return netlink.attr_u16(1, number)
+
+
+def add_dummy(name: str) -> Request:
+    """A link that leads nowhere, up."""
+    return Request(_NEWLINK, F_CREATE | F_EXCL, _info(0, _IFF_UP, _IFF_UP) + netlink.attr_text(_IFNAME, name)
+                   + netlink.attr_nest(_LINKINFO, netlink.attr(_INFO_KIND, b"dummy")), f"create dummy {name}")
+
+
+def add_pair(name: str, peer: str) -> Request:
+    """Two veth ends, both here; ``name`` is up, ``peer`` is not yet (it is made first, when it
+    has no other end)."""
+    peer_body = [_info(), netlink.attr_text(_IFNAME, peer)]
+    data = netlink.attr_nest(_INFO_DATA, netlink.attr_nest(_VETH_PEER, *peer_body))
+    return Request(_NEWLINK, F_CREATE | F_EXCL, _info(0, _IFF_UP, _IFF_UP) + netlink.attr_text(_IFNAME, name)
+                   + netlink.attr_nest(_LINKINFO, netlink.attr(_INFO_KIND, b"veth"), data), f"create veth {name}")
+
+
 def set_hairpin(name: str) -> Request:
     """Let a bridge port send frames back where they came from: a container that calls its own published port."""
     return _set_port(name, netlink.attr_u8(_BRPORT_HAIRPIN, 1), f"set hairpin mode of {name}")

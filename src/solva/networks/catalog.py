@@ -103,7 +103,7 @@ class Catalog:
         finally:
             self._names.discard(name)
         self._publish("create", record)
-        return record.id, ""
+        return record.id, "; ".join(self._networks[record.id].warnings)
 
     async def _create(self, request: NetworkCreate) -> Network:
         request = self._inherited(request)
@@ -145,6 +145,7 @@ class Catalog:
         ways = await driver.wants_gateway(record) if isinstance(driver, ChoosesGateway) else (True, True)
         request = PoolRequest(record.id, record.name, config, record.ipam_options or {}, record.options,
                               record.enable_ipv4, record.enable_ipv6, driver.traits.gateway,
+                              driver.traits.gateway_of_chosen and not record.internal,
                               tuple(version for version, way in zip((4, 6), ways, strict=True) if not way))
         try:
             pools = await ipam.allocate(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,39 @@ def configure(inside: Namespace, endpoint: Endpoint) -> None:
     if endpoint.routes:
         inside.netlink.execute([links.add_route(route.destination, index=link.index, gateway=route.gateway)
                                 for route in endpoint.routes])
+
+
+def remove_link(path: str, name: str, kinds: Sequence[str]) -> None:
+    """Delete a link inside the namespace kept at ``path``; fine when link or namespace are gone. Links of other kinds
+    are somebody else's."""
+    try:
+        inside = open_at(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINVAL):
+            return
+        raise
+    try:
+        link = links.get_link(inside.netlink, name)
+        if link is not None and link.kind in kinds:
+            inside.netlink.execute([links.delete_link(name)])
+    except NetlinkError as error:
+        if not netlink.gone(error):
+            raise
+    finally:
+        inside.close()
+
+
+def kind_of(path: str, name: str) -> str:
+    """The kind of a link inside the namespace kept at ``path``, "" where there is none."""
+    try:
+        inside = open_at(path)
+    except OSError:
+        return ""
+    try:
+        link = links.get_link(inside.netlink, name)
+        return link.kind if link else ""
+    finally:
+        inside.close()
 
 
 def only(inside: Namespace, names: Sequence[str]) -> None:

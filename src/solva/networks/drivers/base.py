@@ -24,7 +24,8 @@ class Traits:
 
     ``scope``: local or global (the same network on several hosts). ``single``: one predefined network only, nobody
     creates a second. ``addresses``: the engine gives endpoints addresses, from the network's address management.
-    ``gateway``: a network gets a gateway address even if the user names none. ``publishes``: ports are published by the
+    ``gateway``: a network gets a gateway address even if the user names none; ``gateway_of_chosen``: only where the
+    engine chose the subnet, and the network is not internal. ``publishes``: ports are published by the
     engine's firewall, ``rules`` says where. ``names``: the name server serves its networks (not the predefined ones).
     """
 
@@ -32,16 +33,21 @@ class Traits:
     single: bool = False
     addresses: bool = True
     gateway: bool = False
+    gateway_of_chosen: bool = False
     publishes: bool = False
     names: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class DriverNetwork:
-    """A network as its driver sees it: the record, and the options as parsed (a type of the driver's own)."""
+    """A network as its driver sees it: the record, and the options as parsed (a type of the driver's own).
+
+    ``warnings``: for whoever creates it, e.g. of an option that the driver does not know.
+    """
 
     network: Network
     options: Any = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ MTU = "com.docker.network.driver.mtu"
 PREFIX = "com.docker.network.container_iface_prefix"
 HOST_BINDING = _BRIDGE + "host_binding_ipv4"
 _LINK_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,15}\Z")
+_KNOWN = frozenset({
+    NAME, MTU, PREFIX, HOST_BINDING, *(_BRIDGE + name for name in (
+        "enable_icc", "enable_ip_masquerade", "gateway_mode_ipv4", "gateway_mode_ipv6", "inhibit_ipv4",
+        "default_bridge", "trusted_host_interfaces")),
+    *(f"com.docker.network.{name}" for name in ("host_ipv4", "host_ipv6", "enable_ipv4", "enable_ipv6"))})
 _MODES = (ruleset.NAT, ruleset.UNPROTECTED, ruleset.ROUTED, ruleset.ISOLATED)
 
 
@@ -81,7 +86,7 @@ class BridgeDriver:
             source4=parse.address(options, "com.docker.network.host_ipv4"),
             source6=parse.address(options, "com.docker.network.host_ipv6"),
             inhibit4=parse.boolean(options, f"{_BRIDGE}inhibit_ipv4", False),
-            trusted=tuple(filter(None, trusted.split(":")))))
+            trusted=tuple(filter(None, trusted.split(":")))), parse.unknown(options, _KNOWN, self.name))
 
     def conflict(self, net: DriverNetwork, other: DriverNetwork) -> str:
         if not isinstance(other.options, BridgeOptions):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from solva.errors import InvalidParameter
 
@@ -22,6 +22,12 @@ def boolean(options: Mapping[str, str], key: str, default: bool) -> bool:
         return False
     raise InvalidParameter(f'failed to parse {key} value: {value} (strconv.ParseBool: parsing "{value}": '
                            "invalid syntax)")
+
+
+def unknown(options: Mapping[str, str], known: Collection[str], driver: str) -> tuple[str, ...]:
+    """A warning for each option that the driver does not know. Docker passes over them in silence; what belongs to
+    another engine (a label with a dot in front of a name of its own) is no less unknown."""
+    return tuple(f"driver {driver} has no option {key}: it has no effect" for key in options if key not in known)
 
 
 def number(options: Mapping[str, str], key: str, default: int) -> int:

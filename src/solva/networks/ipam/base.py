@@ -12,9 +12,9 @@ from solva.networks.model import Network, Pool
 
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
-    """What a new network wants. ``config``: the user's subnets, perhaps none; ``gateway``: the driver wants a gateway
-    address although the user names none (``no_gateway``: except for these IP versions); ``options``: ``--ipam-opt``;
-    ``network_options``: ``-o``."""
+    """What a new network wants. ``config``: the user's subnets, perhaps none. ``gateway``: the driver wants a gateway
+    address although the user names none (``no_gateway``: except for these IP versions), ``gateway_of_chosen``: only in
+    a subnet that is not the user's. ``options``: ``--ipam-opt``; ``network_options``: ``-o``."""
 
     network_id: str
     name: str
@@ -24,6 +24,7 @@ class PoolRequest:
     ipv4: bool = True
     ipv6: bool = False
     gateway: bool = False
+    gateway_of_chosen: bool = False
     no_gateway: tuple[int, ...] = ()
 
     def wants_gateway(self, version: int) -> bool:

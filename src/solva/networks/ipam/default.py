@@ -51,8 +51,8 @@ class DefaultIpam:
                 raise InvalidParameter(subnets.EXHAUSTED)
             mine.append(found)
             addresses = Addresses(found)
-            gateway = (addresses.first() or "") if request.wants_gateway(version) else ""
-            made.append((Pool(str(found), gateway), addresses))
+            wanted_gateway = request.wants_gateway(version) or request.gateway_of_chosen
+            made.append((Pool(str(found), (addresses.first() or "") if wanted_gateway else ""), addresses))
         self._pools[request.network_id] = [addresses for _, addresses in made]
         self._subnets[request.network_id] = mine
         return tuple(pool for pool, _ in made)
