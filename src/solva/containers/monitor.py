@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from solva.containers import health, restart_policy, state
+from solva.containers import health, joined, restart_policy, state
 from solva.containers.core import Core, Live
 from solva.containers.model import Container
 from solva.errors import SolvaError
@@ -80,9 +80,8 @@ async def release(core: Core, container: Container) -> None:
     """Give back network, mounts and runtime state; everything is tried, failures are logged."""
     bundle = core.paths.bundle(container.id)
     group = core.runtime.cgroup_path(container.id, container.host_config.cgroup_parent)
-    work = [core.runtime.delete(container.id, group), core.snapshots.unmount(container.id)]
-    if not container.host_config.network_mode.startswith("container:"):
-        work.append(core.networks.detach(container.id))
+    work = [core.runtime.delete(container.id, group), core.snapshots.unmount(container.id),
+            joined.let_go(core, container)]
     work += [core.volumes.unmount(point.name, container.id) for point in container.mounts if point.type == "volume"]
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, Exception):

@@ -52,6 +52,7 @@ async def _discard(core: Core, container: Container, volumes: bool) -> None:
         core.registry.save(container)
         raise SolvaError(f'container {container.id}: driver "overlay2" failed to remove root filesystem: '
                          f"{error}") from error
+    await core.networks.detach(container.id)      # kept for others that had joined it
     await asyncio.to_thread(shutil.rmtree, core.paths.data(container.id), True)
     shutil.rmtree(core.paths.bundle(container.id), ignore_errors=True)
     core.registry.drop(container)

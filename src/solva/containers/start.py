@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from solva.containers import health, links, monitor, networking, state, users
+from solva.containers import health, joined, links, monitor, networking, state, users
 from solva.containers.core import Core, Live
 from solva.containers.create import spec_init
 from solva.containers.model import Container, MountPoint
@@ -143,7 +143,7 @@ async def _network(core: Core, container: Container, undo: AsyncExitStack) -> _N
         sandbox = await core.networks.attach(networking.sandbox_config(core, container))
     except SolvaError as error:
         raise type(error)(f"failed to set up container networking: {error}") from error
-    undo.push_async_callback(core.networks.detach, container.id)
+    undo.push_async_callback(joined.let_go, core, container)
     return _Network(sandbox.netns, bool(sandbox.netns), _files(sandbox))
 
 

@@ -126,16 +126,18 @@ class Sandboxes:
     async def _attach(self, config: SandboxConfig) -> Sandbox:
         config = replace(config, dns=_merged(config.dns, self._s.dns))
         async with self._lock(config.id), AsyncExitStack() as undo:
-            if config.id in self._all:
-                raise Conflict(f"sandbox {config.id[:12]} exists already")
+            kept = self._all.get(config.id)
+            if kept is not None and kept.config == config:
+                return kept
             folder = self._folder(config.id)
-            sandbox = Sandbox(config.id, "", (), (), f"{folder}/hosts", f"{folder}/resolv.conf",
-                              f"{folder}/hostname", config)
+            sandbox = Sandbox(config.id, await self._vacate(kept) if kept else "", (), (), f"{folder}/hosts",
+                              f"{folder}/resolv.conf", f"{folder}/hostname", config)
             if config.mode == "host":
                 sandbox = replace(sandbox, endpoints=(self._plain("host"),))
             else:
                 sandbox = await self._enter(sandbox, undo)
-            undo.callback(tree.remove_tree, folder)
+            if kept is None:
+                undo.callback(tree.remove_tree, folder)
             self.files.write(sandbox, folder)
             faults.point("attach: files")
             undo.push_async_callback(self._s.names.remove, config.id)
@@ -151,6 +153,20 @@ class Sandboxes:
         record = self._s.catalog.find(network).network
         return Endpoint(ids.new_id(), record.id, record.name, config=EndpointConfig(record.name))
 
+    async def _vacate(self, kept: Sandbox) -> str:
+        """A sandbox that was kept for others, and comes back with other wishes: what is left is its namespace, whose
+        path this is."""
+        problems: list[Exception] = []
+        await _each(problems, self._s.firewall.set_ports(kept.id, ()), self._unpublish(kept))
+        self.ports.release(kept.id)
+        for endpoint in kept.endpoints:
+            await _each(problems, self.endpoints.leave(endpoint, kept))
+        await self._s.host.delete_links([endpoint.link for endpoint in kept.endpoints if endpoint.link])
+        for problem in problems:
+            _log.warning("sandbox %s: %s", kept.id[:12], problem)
+        self._keep(replace(kept, endpoints=(), ports=()))
+        return kept.netns
+
     async def _enter(self, sandbox: Sandbox, undo: AsyncExitStack) -> Sandbox:
         """Namespace, endpoints, routes, ports."""
         config = sandbox.config
@@ -160,13 +176,17 @@ class Sandboxes:
             for wanted in config.endpoints or (EndpointConfig("bridge"),)]
         for net, wanted in nets:
             wishes.check(net.network, wanted)
-        inside = await self.stock.take()
-        undo.callback(self.spawn_close, inside)
-        try:
-            netns.pin(inside.descriptor, path)
-        except OSError as error:
-            raise failure(error) from error
-        undo.callback(netns.unpin, path)
+        if sandbox.netns:
+            inside = await self._s.host.call(lambda: namespace.open_at(path))
+            undo.callback(self.spawn_close, inside)
+        else:
+            inside = await self.stock.take()
+            undo.callback(self.spawn_close, inside)
+            try:
+                netns.pin(inside.descriptor, path)
+            except OSError as error:
+                raise failure(error) from error
+            undo.callback(netns.unpin, path)
         faults.point("attach: pinned")
         sandbox = replace(sandbox, netns=path)
         if config.mode == "none":

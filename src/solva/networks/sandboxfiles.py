@@ -32,7 +32,7 @@ class SandboxFiles:
         return files.resolv_conf(kind, host, sandbox.config.dns)
 
     def write(self, sandbox: Sandbox, folder: Path) -> None:
-        """All three, new."""
+        """All three. A file that is there already stays the same file: somebody has it mounted."""
         config = sandbox.config
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         gateways = [pool.gateway for pool in self._default_bridge().pools if pool.gateway]
@@ -40,9 +40,10 @@ class SandboxFiles:
             hosts = files.host_mode_hosts(config, gateways)
         else:
             hosts = files.hosts(config, shown(sandbox), gateways, self._link_lines(sandbox))
-        Path(sandbox.hosts_path).write_text(hosts)
-        Path(sandbox.resolv_conf_path).write_text(self.resolver(sandbox, files.host_resolver()))
-        Path(sandbox.hostname_path).write_text((config.hostname or config.id[:12]) + "\n")
+        for path, text in ((sandbox.hosts_path, hosts),
+                           (sandbox.resolv_conf_path, self.resolver(sandbox, files.host_resolver())),
+                           (sandbox.hostname_path, (config.hostname or config.id[:12]) + "\n")):
+            Path(path).write_text(text)
 
     def follow(self, before: Sandbox, after: Sandbox) -> None:
         """Endpoints have come or gone: lines of the hosts file, and resolv.conf unless somebody has edited it."""
