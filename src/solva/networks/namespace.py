@@ -39,9 +39,13 @@ class Namespace:
     nft: Nft | None = None
 
     def close(self) -> None:
-        """Lets go of it; it lives on where it is pinned or a process is in it. May take the kernel 15 ms."""
+        """Lets go of it; it lives on where it is pinned or a process is in it. May take the kernel 15 ms. Fine when it
+        is closed already: its number may be another's by now."""
+        if self.descriptor < 0:
+            return
         self.netlink.close()
         os.close(self.descriptor)
+        self.descriptor = -1
         if self.nft is not None:
             self.nft.close()
             self.nft = None
