@@ -94,9 +94,12 @@ def test_each_fault_has_its_cause_and_the_packet_agrees(town: LiveEngine, source
     ("why-in:80", False, "publishing has no effect"), ("why-b:82", False, "loopback address only"),
 ])
 def test_from_the_lan(town: LiveEngine, target: str, reachable: bool, cause: str) -> None:
-    answer = why(town, "lan", target)
+    answer = why(town, "lan", target, *(["--packet"] if reachable else []))
     assert answer["Reachable"] is reachable, answer
     assert cause in answer["Cause"]
+    if reachable:      # sent by a stand-in: a namespace on a link of its own
+        assert answer["Packet"]["Result"] == "connected"
+        assert any(passed["Where"].endswith(" publish") for passed in answer["Packet"]["Passed"])
 
 
 def test_a_port_published_on_loopback_only_is_not_the_lans(engine: LiveEngine) -> None:
@@ -142,12 +145,16 @@ def test_people_read_it(town: LiveEngine) -> None:
     wrong = town.cli("network", "why", "why-q", "why-b", check=False)
     assert wrong.returncode == 1
     assert "No such container: why-q (did you mean why-" in wrong.stderr
+    assert town.cli("__complete", "network", "why", "la").stdout == "lan\n"
+    assert "why-plain" in town.cli("__complete", "network", "why", "host", "why-p").stdout.splitlines()
     odd = town.cli("network", "why", "why-a", "why-b:http", check=False)
     assert "invalid port 'http'" in odd.stderr
 
 
 def test_nothing_is_left_of_the_tracing(town: LiveEngine) -> None:
     why(town, "why-a", "why-b:80", "--packet")
+    why(town, "lan", "why-b:80", "--packet")
     tables = run("ip", "netns", "exec", town.name, "nft", "list", "tables").stdout
     assert "trace" not in tables
+    assert "svlan" not in run("ip", "-n", town.name, "-o", "link").stdout
     assert "removed or changed by" not in town.log.read_text().rpartition("why-")[2]

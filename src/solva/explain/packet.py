@@ -6,17 +6,23 @@ import errno
 import ipaddress
 import os
 import re
+import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from solva.kernel import links
+from solva.kernel import links, netns
 from solva.kernel.netlink import Netlink
 from solva.kernel.nft import HANDLES, STATELESS, Nft
 from solva.kernel.nftrace import Hop, Tracer
 from solva.kernel.setns import in_netns
 
 _SECONDS = 2.0
+_STAND_IN = tuple(ipaddress.IPv4Network(text) for text in ("198.51.100.248/29", "203.0.113.248/29", "192.0.2.248/29"))
+"""Of the documentation's networks: no machine has such an address."""
+_MAC = "02:42:c6:33:64:fa"
 _HANDLE = re.compile(r"^\s*(.*?)\s*# handle (\d+)$")
 
 
@@ -43,8 +49,8 @@ class Proof:
     passages: tuple[Passage, ...]
 
 
-def prove(netns: str, address: str, port: int, proto: str, *, marks: str) -> Proof:
-    """Send one from the namespace at ``netns`` ("": this thread's). ``marks``: name of a table of ours for as long as
+def prove(where: str, address: str, port: int, proto: str, *, marks: str) -> Proof:
+    """Send one from the namespace at ``where`` ("": this thread's). ``marks``: name of a table of ours for as long as
     it takes. Blocks for up to two seconds."""
 
     def send() -> tuple[str, str, bool | None]:
@@ -54,7 +60,7 @@ def prove(netns: str, address: str, port: int, proto: str, *, marks: str) -> Pro
     try:
         nft.run(_marking(marks, address, port, proto))
         try:
-            source, result, arrived = in_netns(netns, send) if netns else send()
+            source, result, arrived = in_netns(where, send) if where else send()
             time.sleep(0.02)      # the last messages are on their way
             hops = tracer.read()
         finally:
@@ -67,6 +73,39 @@ def prove(netns: str, address: str, port: int, proto: str, *, marks: str) -> Pro
     finally:
         tracer.close()
         nft.close()
+
+
+@contextmanager
+def neighbour() -> Iterator[str]:
+    """A stand-in for another machine: a namespace on a link of its own to this host, its path. Gone afterwards."""
+    kernel = Netlink()
+    name = f"svlan{secrets.token_hex(4)}"
+    taken = [ipaddress.ip_network(route) for route, _ in links.list_routes(kernel) if not route.endswith("/0")]
+    subnet = next(each for each in _STAND_IN if not any(each.overlaps(route) for route in taken))
+    ours, theirs = str(subnet[1]), str(subnet[2])
+    descriptor = netns.create(lambda made: made)
+    try:
+        kernel.execute([links.add_veth(name, master=0, peer="eth0", peer_netns=descriptor, peer_mac=_MAC)])
+        outer = links.get_link(kernel, name)
+        assert outer is not None
+        kernel.execute([links.add_address(outer.index, ours, subnet.prefixlen)])
+        inside = netns.run(descriptor, Netlink)
+        try:
+            inner = links.get_link(inside, "eth0")
+            assert inner is not None
+            inside.execute([links.set_link(1, up=True), links.set_link(inner.index, up=True),
+                            links.add_address(inner.index, theirs, subnet.prefixlen)])
+            inside.execute([links.add_route("default", index=inner.index, gateway=ours)])
+        finally:
+            inside.close()
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        try:
+            kernel.execute([links.delete_link(name)])
+        except OSError:
+            pass      # it was never made
+        os.close(descriptor)
+        kernel.close()
 
 
 def _bracketed(address: str) -> str:

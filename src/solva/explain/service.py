@@ -54,8 +54,9 @@ class ExplainService:
 
     async def _prove(self, question: Question, answer: Answer) -> Proof | None:
         source, target = question.source, question.target
-        if source.kind not in ("container", "host"):
-            raise InvalidParameter(f"--packet sends from a container or this host; {source} is neither")
+        if source.kind not in ("container", "host", "lan", "internet"):
+            raise InvalidParameter(f"--packet sends from a container, from this host, or from a stand-in for the lan; "
+                                   f"{source} is none of them")
         if source.state != "running" or not answer.address:
             return None
         port = answer.port or next((each.port for each in target.listeners if each.proto == question.proto), 0)
@@ -65,8 +66,19 @@ class ExplainService:
         if source.kind == "container" and source.mode != "host":
             sandbox = self._s.networks.sandbox(self._collector.owner(source.name))
         netns = sandbox.netns if sandbox is not None else ""
+        outside = source.kind in ("lan", "internet")
+        if outside and ":" in answer.address:
+            raise InvalidParameter("--packet from the lan is sent over IPv4 only")
         marks = f"{self._s.networks.table}_trace{next(self._proofs)}"
-        return await asyncio.to_thread(packet.prove, netns, answer.address, port, question.proto, marks=marks)
+
+
+        def send() -> Proof:
+            if not outside:
+                return packet.prove(netns, answer.address, port, question.proto, marks=marks)
+            with packet.neighbour() as there:
+                return packet.prove(there, answer.address, port, question.proto, marks=marks)
+
+        return await asyncio.to_thread(send)
 
     async def ports(self) -> list[Json]:
         """Every published port and who reaches it (ports.py). Connects to each of them once."""

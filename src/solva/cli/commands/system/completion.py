@@ -47,8 +47,8 @@ _KINDS = {
     "inspect": "container", "create": "image", "history": "image", "push": "image", "rmi": "image", "run": "image",
     "save": "image", "tag": "image", "pull": "image", "container inspect": "container", "image inspect": "image",
     "network connect": "network", "network disconnect": "network", "network inspect": "network",
-    "network rm": "network", "volume inspect": "volume", "volume rm": "volume", "context use": "context",
-    "context rm": "context", "context inspect": "context",
+    "network rm": "network", "network why": "end", "ports": "container", "volume inspect": "volume",
+    "volume rm": "volume", "context use": "context", "context rm": "context", "context inspect": "context",
 }
 
 
@@ -110,6 +110,8 @@ def _objects(session: Session, kind: str) -> list[str]:
     if not kind:
         return []
     api = Transport(session.endpoint.url, tls=session.endpoint.tls)
+    if kind == "end":
+        return ["host", "internet", "lan", *_objects(session, "container")]
     if kind == "container":
         return [row["Names"][0].strip("/") for row in api.json("GET", "/containers/json", query={"all": True})]
     if kind == "image":
