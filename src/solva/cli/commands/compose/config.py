@@ -101,7 +101,8 @@ def _pinned(app: App, image: str) -> str:
     if reference.digest:
         return f"{name}@{reference.digest}"
     try:
-        found = app.api.json("GET", f"/distribution/{name}:{reference.tag or 'latest'}/json", headers=app.credentials.of(image))
+        found = app.api.json("GET", f"/distribution/{name}:{reference.tag or 'latest'}/json",
+                             headers=app.credentials.of(image))
     except SolvaError as error:
         raise ComposeError(f"failed to resolve digest for {image}: {error}") from None
     return f"{name}:{reference.tag or 'latest'}@{found['Descriptor']['digest']}"
