@@ -1,11 +1,11 @@
 #!/bin/bash
 # What Solva and its tests need on a Debian or Ubuntu machine: system packages, and .venv with `solva` in it.
-# Quick when there is nothing to do. As root. `setup.sh tests`: also what only the tests need (a browser, CNI plugins).
+# Quick when there is nothing to do. As root. `setup.sh tests`: also what only the tests need (a browser, CNI plugins, etcd).
 set -eu
 cd "$(dirname "$0")/.."
 packages="crun conmon nftables libnftables1 iproute2 uidmap docker-registry mmdebstrap busybox-static python3-venv \
 iptables tini procps curl ca-certificates debian-archive-keyring"
-[ "${1:-}" = tests ] && packages="$packages chromium containernetworking-plugins"
+[ "${1:-}" = tests ] && packages="$packages chromium containernetworking-plugins etcd-server"
 missing=""
 for name in $packages; do
     dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"

@@ -192,11 +192,10 @@ class LiveEngine:
                 except Exception as error:
                     print(f"removing {row['Names']}: {error}")
         self.stop()
-        pid = self.root / "run" / "dns" / "dns.pid"
-        if pid.exists():
+        for pid in ("dns/dns.pid", "cluster/agent.pid"):
             try:
-                os.kill(int(pid.read_text().split()[0]), signal.SIGTERM)
-            except (ProcessLookupError, ValueError):
+                os.kill(int((self.root / "run" / pid).read_text().split()[0]), signal.SIGTERM)
+            except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
                 pass
         for row in Path("/proc/self/mountinfo").read_text().splitlines()[::-1]:
             point = row.split()[4]

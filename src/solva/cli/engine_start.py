@@ -60,7 +60,8 @@ def answers(url: str) -> bool:
 def arguments(socket_path: str, run: str) -> list[str]:
     """The engine's command line."""
     command = [sys.executable, "-m", "solva.engine", "--socket", socket_path, "--run-root", run]
-    for option, variable in (("--data-root", "SOLVA_DATA_ROOT"), ("--config", "SOLVA_CONFIG")):
+    for option, variable in (("--data-root", "SOLVA_DATA_ROOT"), ("--config", "SOLVA_CONFIG"),
+                             ("--cluster", "SOLVA_CLUSTER"), ("--advertise", "SOLVA_ADVERTISE")):
         value = os.environ.get(variable)
         if value:
             command += [option, value]

@@ -57,6 +57,11 @@ class SandboxNames(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ndots_set: bool = False
 
 
+def peers_id(network_id: str) -> str:
+    """What the names that a network has on other hosts are kept under, as if they were a sandbox's."""
+    return f"peers-{network_id}"
+
+
 def write(run: str, names: SandboxNames) -> None:
     """Put the sandbox's file in its place, whole or not at all."""
     target = Path(paths.sandbox_file(run, names.id))

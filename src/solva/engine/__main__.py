@@ -30,11 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data-root", type=Path, help="what lasts (default /var/lib/solva)")
     parser.add_argument("--run-root", type=Path, help="what ends with a reboot (default /run/solva)")
     parser.add_argument("--config", type=Path, help=f"configuration (default {configuration.DEFAULT_FILE})")
+    parser.add_argument("--cluster", metavar="etcd://HOST:PORT[,HOST:PORT...]", help="etcd of the overlay networks")
+    parser.add_argument("--advertise", metavar="ADDRESS", help="this host's address (or interface) for the others")
     parser.add_argument("--debug", action="store_true", help="log more")
     given = parser.parse_args(arguments)
     try:
-        config = configuration.load(given.config, socket=given.socket, data_root=given.data_root,
-                                    run_root=given.run_root)
+        config = configuration.load(given.config, given.cluster, given.advertise, socket=given.socket,
+                                    data_root=given.data_root, run_root=given.run_root)
         _logging(given.debug or config.debug)
         lock = _lock(config)
         try:

@@ -16,6 +16,11 @@ dns_query_log = false           # every question of a container, in RUN/dns/dns.
 directories = ["/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins"]
 timeout = 30                    # seconds that a network or address plugin has for an answer
 volume_timeout = 120            # and a volume plugin
+[cluster]                       # overlay networks: docs/networks/overlay.md
+url = "etcd://192.0.2.10:2379"
+advertise = "192.0.2.21"        # or an interface; without it the address that leads to etcd
+lease = 15                      # seconds after which a dead host's endpoints are gone
+port = 4789                     # of the VXLAN packets, the same on all hosts
 ```
 """
 
@@ -28,6 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from solva.engine.cluster import ClusterSettings
 from solva.errors import InvalidParameter
 from solva.plugins import discovery
 from solva.plugins.finder import Settings as PluginSettings
@@ -60,18 +66,22 @@ class Config:
     dns_options: tuple[str, ...] = ()
     dns_query_log: bool = False
     plugins: PluginSettings = field(default_factory=PluginSettings)
+    cluster: ClusterSettings | None = None
     debug: bool = False
 
 
-_TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network", "plugins"}
+_TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network", "plugins", "cluster"}
 _REGISTRY = {"mirrors", "insecure"}
 _NETWORK = {"bip", "default_address_pools", "dns", "dns_search", "dns_options", "dns_query_log"}
-
+_CLUSTER = {"url", "advertise", "lease", "port"}
 _PLUGINS = {"directories", "timeout", "volume_timeout"}
 
 
-def load(path: Path | None, **overrides: Path | None) -> Config:
+def load(path: Path | None, cluster: str | None = None, advertise: str | None = None,
+         **overrides: Path | None) -> Config:
     """Settings of ``path`` (the default file may be missing), then ``overrides`` that are not None.
+
+    ``cluster`` and ``advertise`` are those of the table [cluster].
 
     InvalidParameter names the file and the key, with the nearest known one.
     """
@@ -101,6 +111,8 @@ def load(path: Path | None, **overrides: Path | None) -> Config:
             values[key] = Path(os.path.abspath(values[key]))
     if "run_root" in values and "socket" not in values:
         values["socket"] = values["run_root"] / "solva.sock"
+    members = _table(file, raw, "cluster")
+    _check(file, "cluster.", members, _CLUSTER)
     deaf = raw.get("stop_deaf", "kill")
     if deaf not in ("kill", "wait"):
         raise InvalidParameter(f'{file}: stop_deaf is {deaf!r}; it must be "kill" or "wait"')
@@ -111,6 +123,7 @@ def load(path: Path | None, **overrides: Path | None) -> Config:
         debug=bool(raw.get("debug", False)),
         mirrors={host: tuple(_texts(file, f"registry.mirrors.{host}", urls)) for host, urls in mirrors.items()},
         insecure_registries=tuple(_texts(file, "registry.insecure", registry.get("insecure", []))),
+        cluster=_cluster(file, members, cluster, advertise),
         bip=_text(file, "network.bip", network.get("bip", "")),
         address_pools=tuple(_pool(file, row) for row in network.get("default_address_pools", [])),
         dns=tuple(_texts(file, "network.dns", network.get("dns", []))),
@@ -122,6 +135,22 @@ def load(path: Path | None, **overrides: Path | None) -> Config:
             _seconds(file, "plugins.timeout", plugins.get("timeout", 30)),
             _seconds(file, "plugins.volume_timeout", plugins.get("volume_timeout", 120))),
     )
+
+
+def _cluster(file: Path, table: dict[str, Any], url: str | None, advertise: str | None) -> ClusterSettings | None:
+    """None without a url: the engine is in no cluster."""
+    url = url if url is not None else _text(file, "cluster.url", table.get("url", ""))
+    advertise = advertise if advertise is not None else _text(file, "cluster.advertise", table.get("advertise", ""))
+    if not url:
+        if advertise or table:
+            raise InvalidParameter("the engine is told how it takes part in a cluster, but not in which: --cluster "
+                                   f"etcd://HOST:PORT (url in the table [cluster] of {file}) is missing")
+        return None
+    numbers = {key: table[key] for key in ("lease", "port") if key in table}
+    for key, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
+            raise InvalidParameter(f"{file}: cluster.{key} is {value!r}; it must be a number from 1 to 65535")
+    return ClusterSettings(url, advertise, **numbers)
 
 
 def _check(file: Path, prefix: str, table: dict[str, Any], known: set[str]) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from solva import __version__
 from solva.build.service import BuildService
 from solva.clock import SystemClock
+from solva.cluster.membership import Membership
 from solva.containers.core import Core
 from solva.containers.core import Settings as ContainerSettings
 from solva.containers.service import ContainerService
 from solva.containers.steps import StepRunner
 from solva.dns.client import NameService
+from solva.engine import cluster
 from solva.engine.system import Sources, System
 from solva.errors import NotImplementedHere
 from solva.events.bus import EventBus
@@ -24,6 +26,7 @@ from solva.explain.service import Sources as ExplainSources
 from solva.ids import new_id
 from solva.images.service import ImageService
 from solva.networks.drivers.cni import CniDriver
+from solva.networks.drivers.overlay import OverlayDriver
 from solva.networks.ipam.subnets import PoolSource
 from solva.networks.model import DnsConfig
 from solva.networks.plugins import NetworkPlugins
@@ -71,10 +74,12 @@ class Engine:
         self.volumes = VolumeService(data / "volumes", self._store, self.bus, clock, plugins)
         pools = tuple(PoolSource(pool.base, pool.size) for pool in config.address_pools)
         dns = DnsConfig(config.dns, config.dns_search, config.dns_options)
+        membership = self._membership()
         self.networks = NetworkService(self._store, self.bus, clock, self._names, run,
                                        NetworkSettings(config.bip, pools, dns),
                                        plugins=lambda host: NetworkPlugins(host, plugins),
-                                       extra=[lambda host: CniDriver(host, Runner(config.plugins.timeout))])
+                                       extra=[lambda host: CniDriver(host, Runner(config.plugins.timeout)),
+                                              lambda host: OverlayDriver(host, membership)])
         self._runtime = Crun(self._spawner, run)
         core = Core(ContainerSettings(data, run, config.stop_deaf), self._store, self.bus, clock, self._runtime,
                     self.networks, self.snapshots, self.images, self.volumes)
@@ -92,6 +97,11 @@ class Engine:
         self.system = System(config, self.bus, clock, self._identity(), self._sources())
         self._explain = ExplainService(ExplainSources(run, data, self._names, core.registry, self.networks))
         self._app = App(all_routes(self._backends()), __version__)
+
+    def _membership(self) -> Membership | None:
+        if self._config.cluster is None:
+            return None
+        return Membership(self._config.run_root, cluster.resolve(self._config.cluster, self._identity()))
 
     def _image_chains(self) -> set[str]:
         images = self.images.store

@@ -25,7 +25,7 @@ from solva.networks.host import Host
 from solva.networks.ipam.base import PoolRequest
 from solva.networks.ipam.subnets import EXHAUSTED
 from solva.networks.model import Endpoint, Network, Pool, Sandbox
-from solva.networks.registry import Registry
+from solva.networks.registry import ALIASES, Registry
 from solva.store.sqlite import Store
 
 KIND = "network"
@@ -103,7 +103,9 @@ class Catalog:
         finally:
             self._names.discard(name)
         self._publish("create", record)
-        return record.id, "; ".join(self._networks[record.id].warnings)
+        noted = [f'"{request.driver}" is a storage driver; the network has the driver "{record.driver}"'
+                 ] if request.driver in ALIASES else []
+        return record.id, "; ".join((*noted, *self._networks[record.id].warnings))
 
     async def _create(self, request: NetworkCreate) -> Network:
         request = self._inherited(request)

@@ -12,7 +12,7 @@ from solva.errors import NotFound
 from solva.networks import faults, namespace, wishes
 from solva.networks import names as naming
 from solva.networks.catalog import Catalog
-from solva.networks.drivers.base import DriverNetwork, Interface, PublishesPorts
+from solva.networks.drivers.base import DriverNetwork, FollowsNames, Interface, PublishesPorts
 from solva.networks.drivers.bridge import PREFIX
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
@@ -93,6 +93,13 @@ class Endpoints:
             ipam = self._catalog.registry.ipam(net.network)
             for address in (endpoint.ipv4, endpoint.ipv6):
                 await ipam.release(net.network, address)
+
+    async def renamed(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
+        """Tell a driver whose networks reach further than this host."""
+        net = self._catalog.find(endpoint.network_id)
+        driver = self._catalog.driver(net.network.driver)
+        if isinstance(driver, FollowsNames):
+            await driver.renamed(net, endpoint, sandbox)
 
     # -- ports that a driver publishes itself
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from solva.dns.state import NamedEndpoint, SandboxNames, Upstream
+from solva.dns.state import NamedEndpoint, SandboxNames, Upstream, peers_id
 from solva.networks import files, gateway
 from solva.networks.files import Resolver
 from solva.networks.model import EndpointConfig, Network, Peer, Sandbox, SandboxConfig
@@ -33,11 +33,6 @@ def sandbox_names(sandbox: Sandbox, host: Resolver, named: Callable[[str], bool]
         upstreams=tuple(Upstream(address=server, from_host=not dns.servers) for server in servers[:MAX_SERVERS]),
         external=external,
         ndots_set=any(o.startswith("ndots:") and o[6:].isdigit() and int(o[6:]) > 0 for o in options))
-
-
-def peers_id(network_id: str) -> str:
-    """What the names that a network has on other hosts are kept under."""
-    return f"peers-{network_id}"
 
 
 def peer_names(network: Network, peers: Sequence[Peer]) -> SandboxNames:

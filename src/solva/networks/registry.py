@@ -27,6 +27,10 @@ from solva.networks.namespace import Namespace
 _log = logging.getLogger(__name__)
 
 
+ALIASES = {"overlay2": "overlay"}
+"""Drivers by names that are not theirs: overlay2 is a storage driver, and often written for the other."""
+
+
 class Registry:
     """``extra``: drivers that need more than the host, given by the engine (overlay). One a name."""
 
@@ -52,6 +56,7 @@ class Registry:
 
     async def find_driver(self, name: str) -> NetworkDriver:
         """Built in or a plugin. NotFound; whatever the plugin says when it does not answer."""
+        name = ALIASES.get(name, name)
         if name not in self._drivers or name in self._absent:
             found = await self._plugins.driver(name)
             if found is not None:
@@ -110,6 +115,11 @@ class Registry:
         for driver in self._drivers.values():
             if isinstance(driver, Runs):
                 await driver.start(networks)
+
+    async def restored(self) -> None:
+        for driver in self._drivers.values():
+            if isinstance(driver, Runs):
+                await driver.restored()
 
     async def stop(self) -> None:
         for driver in self._drivers.values():

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from solva.dns.state import peers_id
 from solva.errors import NotFound, SolvaError
 from solva.kernel import files as tree
 from solva.kernel import links, netns
@@ -108,7 +109,7 @@ async def names(services: Services, sandboxes: Sandboxes) -> None:
     host = files.host_resolver()
     live = {sandbox.id: sandbox for sandbox in sandboxes.all()
             if any(sandboxes.endpoints.named(endpoint.network_id) for endpoint in sandbox.endpoints)}
-    peers = {naming.peers_id(net.network.id) for net in services.catalog.all()}
+    peers = {peers_id(net.network.id) for net in services.catalog.all()}
     for sandbox_id in services.names.known():
         if sandbox_id not in live and sandbox_id not in peers:
             await services.names.remove(sandbox_id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from solva import ids
-from solva.dns.state import SandboxNames
+from solva.dns.state import SandboxNames, peers_id
 from solva.errors import Conflict, Forbidden, NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
 from solva.kernel import conntrack, netns, sysctl
@@ -428,6 +428,8 @@ class Sandboxes:
             after = replace(before, config=config, endpoints=endpoints)
             await self._put_names(after)
             self._keep(after)
+            for endpoint in endpoints:
+                await self.endpoints.renamed(endpoint, after)
 
     def _live(self, sandbox_id: str) -> Sandbox:
         sandbox = self._all.get(sandbox_id)
@@ -462,7 +464,7 @@ class Sandboxes:
 
     async def set_peers(self, network_id: str, peers: Sequence[Peer]) -> None:
         """See ``Networks.set_peers``."""
-        key = naming.peers_id(network_id)
+        key = peers_id(network_id)
         if peers:
             await self._s.names.put(naming.peer_names(self._s.catalog.find(network_id).network, peers))
         elif key in self._s.names.known():

@@ -15,7 +15,7 @@ from solva.events.bus import EventBus
 from solva.kernel import links
 from solva.networks import gateway, restore, views, wishes
 from solva.networks.catalog import Catalog
-from solva.networks.drivers.base import DriverNetwork, NetworkDriver, NoPlugins, PluginFinder
+from solva.networks.drivers.base import DriverNetwork, NetworkDriver, NoPlugins, PluginFinder, SpansHosts
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
 from solva.networks.firewall.ruleset import BridgeRules
@@ -90,6 +90,7 @@ class NetworkService:
         await self._catalog.ensure_predefined(self._bip)
         restore.ports(self._sandboxes)
         await restore.names(self._services, self._sandboxes)
+        await self._catalog.registry.restored()
         self._sandboxes.stock.fill()
         self.watch.start()
 
@@ -133,7 +134,10 @@ class NetworkService:
         record = self.get(ref)
         if scope and scope != record.scope:
             raise NotFound(f"network {ref} not found")
-        return views.network(record, self._sandboxes.users(record.id))
+        shown = views.network(record, self._sandboxes.users(record.id))
+        driver = self._catalog.driver(record.driver)
+        peers = driver.hosts(self._catalog.find(record.id)) if isinstance(driver, SpansHosts) else []
+        return {**shown, "Peers": [{"Name": name, "IP": address} for name, address in peers]} if peers else shown
 
     async def remove(self, ref: str) -> None:
         await self._catalog.remove(ref)

@@ -168,6 +168,10 @@ class Runs(Protocol):
         (an unreachable store): then it is retried behind."""
         ...
 
+    async def restored(self) -> None:
+        """The sandboxes of before are back: what belongs to none of them can be given back."""
+        ...
+
     async def stop(self) -> None:
         """The engine ends; the kernel's state stays."""
         ...
@@ -216,6 +220,24 @@ class PublishesPorts(Protocol):
         ...
 
     async def unpublish(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None: ...
+
+
+@runtime_checkable
+class FollowsNames(Protocol):
+    """Others have to know when an endpoint is called something else."""
+
+    async def renamed(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
+        """``endpoint.dns_names`` and ``sandbox.config`` are the new ones."""
+        ...
+
+
+@runtime_checkable
+class SpansHosts(Protocol):
+    """Its networks have endpoints on several hosts."""
+
+    def hosts(self, net: DriverNetwork) -> list[tuple[str, str]]:
+        """Name and address of each; shown by an inspection as ``Peers``."""
+        ...
 
 
 class PluginFinder(Protocol):

@@ -42,7 +42,7 @@ class DefaultIpam:
             subnet = ipaddress.ip_network(pool.subnet)
             subnets.refuse_overlap(subnet, [*self._taken(), *mine])
             mine.append(subnet)
-            made.append(_given(pool, subnet, request.wants_gateway(subnet.version)))
+            made.append(given(pool, subnet, request.wants_gateway(subnet.version)))
         for version, enabled in ((4, ipv4), (6, ipv6)):
             if not enabled or any(subnet.version == version for subnet in mine):
                 continue
@@ -104,7 +104,8 @@ class DefaultIpam:
         return [subnet for rows in self._subnets.values() for subnet in rows]
 
 
-def _given(pool: IpamPool, subnet: IPNetwork, gateway: bool) -> tuple[Pool, Addresses]:
+def given(pool: IpamPool, subnet: IPNetwork, gateway: bool) -> tuple[Pool, Addresses]:
+    """A subnet that the user names; its gateway and auxiliary addresses taken."""
     addresses = Addresses(subnet, ipaddress.ip_network(pool.ip_range) if pool.ip_range else None)
     chosen = pool.gateway
     if chosen:

@@ -28,7 +28,7 @@ def run(session: Session, options: Options) -> int:
     root = run_root()
     os.makedirs(root, mode=0o711, exist_ok=True)
     command = engine_start.arguments(f"{root}/solva.sock", root)
-    for name in ("data-root", "config"):
+    for name in ("data-root", "config", "cluster", "advertise"):
         if options.text(name):
             command += [f"--{name}", options.text(name)]
     sys.stdout.flush()
@@ -37,6 +37,9 @@ def run(session: Session, options: Options) -> int:
 
 def start(session: Session, options: Options) -> int:
     """Start the engine in the background."""
+    for name in ("cluster", "advertise"):
+        if options.text(name):
+            os.environ[f"SOLVA_{name.upper()}"] = options.text(name)
     engine_start.ensure_running(own_socket())
     say(f"running (process {engine_pid() or 'unknown'})")
     return 0
@@ -113,10 +116,13 @@ def _is_engine(pid: int) -> bool:
     return b"solva.engine" in words
 
 
+_CLUSTER = (
+    Flag("cluster", "", "string", "etcd of the overlay networks: etcd://HOST:PORT[,HOST:PORT...]"),
+    Flag("advertise", "", "string", "Address (or interface) of this host that the engines of the others reach"))
 RUN = Command("engine run", "[OPTIONS]", "Run the engine in the foreground", run, flags=(
-    Flag("config", "", "string", "Configuration file"), Flag("data-root", "", "string", "Where data are kept")),
-    arity=(0, 0))
-START = Command("engine start", "", "Start the engine unless it runs", start, arity=(0, 0))
+    Flag("config", "", "string", "Configuration file"), Flag("data-root", "", "string", "Where data are kept"),
+    *_CLUSTER), arity=(0, 0))
+START = Command("engine start", "[OPTIONS]", "Start the engine unless it runs", start, flags=_CLUSTER, arity=(0, 0))
 STOP = Command("engine stop", "", "Stop the engine; containers live on", stop, arity=(0, 0))
 STATUS = Command("engine status", "", "Show whether the engine runs", status, arity=(0, 0))
 LOGS = Command("engine logs", "[OPTIONS]", "Show the engine's log", logs, flags=(
