@@ -22,6 +22,7 @@ from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.model import Endpoint, Sandbox
 from solva.networks.service import NetworkService
 
+_ID_DIGITS = 6
 _WORDS = ("lan", "internet", "host")
 
 
@@ -93,10 +94,7 @@ class Collector:
         if asker is not None and asker.netns:
             resolved = await asyncio.to_thread(resolve.ask, asker.netns, asker.hosts_path, asker.resolv_conf_path,
                                                word)
-        try:
-            container = self._containers.get(word)
-        except (NotFound, InvalidParameter):
-            container = None
+        container = self._container(word)
         if container is not None:
             return replace(await self.container(container, kernel), asked=word, resolved=resolved)
         for address in resolved or ():
@@ -104,8 +102,16 @@ class Collector:
             return replace(party, address=address) if party.kind != "container" else replace(party, address="")
         names = [each.name for each in self._containers.all()]
         aliases = [name for sandbox in self._networks.live() for e in sandbox.endpoints for name in e.dns_names]
-        near = difflib.get_close_matches(word, [*dict.fromkeys((*names, *aliases, *_WORDS))], 2, 0.6)
+        near = difflib.get_close_matches(word, [*dict.fromkeys((*names, *aliases, *_WORDS))], 2, 0.5 if len(word) < 4 else 0.6)
         return Party("unknown", word, near=tuple(near), resolved=resolved)
+
+    def _container(self, word: str) -> Container | None:
+        """By name, or by an id of which enough is given that it is no name mistyped."""
+        try:
+            found = self._containers.get(word)
+        except (NotFound, InvalidParameter):
+            return None
+        return found if found.name == word.removeprefix("/") or len(word) >= _ID_DIGITS else None
 
     def owner(self, name: str) -> str:
         """Id of the container whose network namespace a container is in: itself, or the one it joined."""

@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A kind of traffic of a network. ``what`` completes "... is stopped by"."""
+    """A kind of traffic of a network. ``what`` completes "Network X: traffic ..."."""
 
     what: str
     packet: Packet
 
 
-def flows(network: Network, rules: BridgeRules, uplink: str, ports: Sequence[PortMapping], *,
+def flows(rules: BridgeRules, uplink: str, ports: Sequence[PortMapping], *,
           bridged: bool) -> list[Flow]:
     """What a container on the network needs to pass. ``uplink``: the interface that leads to the outside, "" for none;
     ``bridged``: packets between two ports of a bridge pass the rules of ``forward`` too (br_netfilter). Pure."""
@@ -43,15 +43,15 @@ def flows(network: Network, rules: BridgeRules, uplink: str, ports: Sequence[Por
             continue
         first, second = _pair(subnet)
         if bridged:
-            found.append(Flow(f"Traffic between containers of network {network.name}",
+            found.append(Flow("between its containers",
                               Packet("forward", rules.interface, rules.interface, first, second, "tcp", 80)))
         if rules.internal or not uplink:
             continue
         outside, _ = foreign.addresses(version)
-        found.append(Flow(f"Traffic of network {network.name} to the outside",
+        found.append(Flow("to the outside",
                           Packet("forward", rules.interface, uplink, first, outside, "tcp", 443)))
         for port in ports:
-            found.append(Flow(f"Traffic from other machines to port {port.container_port}/{port.proto}",
+            found.append(Flow(f"from other machines to port {port.container_port}/{port.proto}",
                               Packet("forward", uplink, rules.interface, outside, first, port.proto,
                                      port.container_port, translated=True)))
     return found
@@ -62,10 +62,10 @@ def _pair(subnet: str) -> tuple[str, str]:
     return str(network[2 % network.num_addresses]), str(network[3 % network.num_addresses])
 
 
-def text(flow: Flow, stop: Obstacle, interface: str) -> str:
+def text(network: Network, whats: Sequence[str], stop: Obstacle, interface: str) -> str:
     """One sentence with cause and mend."""
-    return (f"{flow.what} is stopped by {stop}: another program's firewall, which Solva does not change. "
-            f"To let it pass: {foreign.mend(stop, interface)}")
+    return (f"Network {network.name}: traffic {', '.join(dict.fromkeys(whats))} is stopped by {stop}: another "
+            f"program's firewall, which Solva does not change. To let it pass: {foreign.mend(stop, interface)}")
 
 
 class Obstacles:
@@ -100,10 +100,13 @@ class Obstacles:
             rules = self._catalog.rules(net)
             if rules is None:
                 continue
-            for flow in flows(net.network, rules, uplinks.get(4, ""), ports, bridged=bridged):
+            stops: dict[Obstacle, list[str]] = {}
+            for flow in flows(rules, uplinks.get(4, ""), ports, bridged=bridged):
                 stop = await self._watch.obstacle(flow.packet)
                 if stop is not None and stop.certain:
-                    found[text(flow, stop, rules.interface)] = None
+                    stops.setdefault(stop, []).append(flow.what)
+            for stop, whats in stops.items():
+                found[text(net.network, whats, stop, rules.interface)] = None
         return list(found)
 
     async def report(self, sandbox: Sandbox, attributes: Mapping[str, str]) -> None:
