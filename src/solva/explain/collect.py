@@ -102,7 +102,8 @@ class Collector:
             return replace(party, address=address) if party.kind != "container" else replace(party, address="")
         names = [each.name for each in self._containers.all()]
         aliases = [name for sandbox in self._networks.live() for e in sandbox.endpoints for name in e.dns_names]
-        near = difflib.get_close_matches(word, [*dict.fromkeys((*names, *aliases, *_WORDS))], 2, 0.5 if len(word) < 4 else 0.6)
+        likeness = 0.5 if len(word) < 4 else 0.6      # two letters in the wrong order are half a short word
+        near = difflib.get_close_matches(word, [*dict.fromkeys((*names, *aliases, *_WORDS))], 2, likeness)
         return Party("unknown", word, near=tuple(near), resolved=resolved)
 
     def _container(self, word: str) -> Container | None:
