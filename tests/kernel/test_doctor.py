@@ -57,6 +57,9 @@ def test_without_an_engine_each_driver_is_as_the_kernel_has_it(netns: str) -> No
                         "dstport", "4789"), "wireguard": (), "dummy": ()}.items():
         parent = ("link", "parent0") if kind in ("macvlan", "ipvlan", "vlan") else ()
         tried = run("ip", "-n", netns, "link", "add", *parent, "name", "try0", "type", kind, *words, check=False)
+        if kind == "dummy" and tried.returncode:
+            assert "stands in" in found[kind]["Found"]
+            continue
         assert (found[kind]["State"] == "ok") is (tried.returncode == 0), (found[kind], tried.stderr)
         if tried.returncode == 0:
             run("ip", "-n", netns, "link", "del", "try0")

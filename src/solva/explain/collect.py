@@ -168,7 +168,8 @@ class Collector:
             bridge=rules.interface if rules else "", bridge_up=bridge is not None and bridge.up,
             attached=bridge is None or (outer is not None and outer.master == bridge.index and outer.up),
             gateway=gateway, named=self._networks.named(record.id), internal=record.internal, rules=rules,
-            host_addresses=_reachable_host(kernel.of(rules.interface), record.internal) if rules else (), mode=mode)
+            host_addresses=_reachable_host(kernel.of(rules.interface)) if rules else (), mode=mode,
+            host_access=record.options.get("solva.host_access", "").lower() in ("true", "1"))
 
     # -- the machine
 
@@ -239,9 +240,8 @@ def read_kernel() -> Kernel:
         socket.close()
 
 
-def _reachable_host(addresses: Sequence[str], internal: bool) -> tuple[str, ...]:
-    """The host's own addresses on a bridge."""
-    del internal      # the host is reached on an internal network too, at its gateway address
+def _reachable_host(addresses: Sequence[str]) -> tuple[str, ...]:
+    """The host's own addresses on a bridge; on an internal network too it is reached at its gateway address."""
     return tuple(each for each in addresses if not unspecified(each) and not each.startswith("fe80:"))
 
 

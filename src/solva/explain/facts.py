@@ -46,7 +46,8 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Place:
     """A container's place on a network. ``bridge`` "" where the driver has none; ``attached``: the link is there and
-    its outer end is a port of the bridge; ``gateway``: it is a way out."""
+    its outer end is a port of the bridge; ``gateway``: it is a way out; ``host_access``: the host has a link of its
+    own to it, where the kernel would keep them apart (macvlan)."""
 
     network: str
     driver: str
@@ -62,6 +63,7 @@ class Place:
     rules: BridgeRules | None = None
     host_addresses: tuple[str, ...] = ()
     mode: str = ""
+    host_access: bool = False
 
     def address(self, version: int) -> str:
         return self.ipv4 if version == 4 else self.ipv6

@@ -64,11 +64,11 @@ def only_on_loopback(ports: Sequence[Published], port: int, proto: str) -> Publi
 def _host_to_container(walk: Walk) -> None:
     target = walk.question.target
     place = next((each for each in target.places if target.address in (each.ipv4, each.ipv6)), None) \
-        if target.address else next((each for each in target.places if each.host_addresses), None)
+        if target.address else next((each for each in target.places if each.host_addresses or each.host_access), None)
     if place is None and not target.places:
         raise walk.fail("address", f"{target} is on no network", f"{target} has no network",
                         f"solva network connect NET {target}")
-    if place is None or not place.host_addresses:
+    if place is None or not (place.host_addresses or place.host_access):
         place = place or target.places[0]
         if place.driver in ("macvlan", "ipvlan"):
             raise walk.fail("route",
@@ -82,8 +82,9 @@ def _host_to_container(walk: Walk) -> None:
     walk.ok("address", f"{target} is {walk.address} on network {place.network}")
     walk.ok("route", f"direct, over {place.bridge or place.driver}")
     walk.bridge(place, party=target)
-    walk.foreign(Packet("output", "", place.bridge, place.host_addresses[0], walk.address, walk.question.proto,
-                        walk.question.port), place.bridge)
+    here = (*place.host_addresses, walk.machine.uplink_address)[0]
+    walk.foreign(Packet("output", "", place.bridge, here, walk.address, walk.question.proto, walk.question.port),
+                 place.bridge)
     walk.ok("rules", "the host reaches every port of its containers")
     walk.listener(target, walk.address, walk.question.port, str(target))
 

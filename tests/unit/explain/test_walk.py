@@ -133,6 +133,8 @@ INBOUND: list[tuple[str, Party, Party, int, dict[str, Any], str, str]] = [
     ("host to container", HOST, DB, 5432, {}, "", ""),
     ("host to macvlan", HOST, box("m", Place("mv", "macvlan", "eth0", "10.0.0.2")), 80, {},
      "does not reach its own macvlan children", "host_access"),
+    ("host to macvlan with a link of its own", HOST,
+     box("m", Place("mv", "macvlan", "eth0", "10.0.0.2", host_access=True), listens=("0.0.0.0:80",)), 80, {}, "", ""),
     ("host to its port", HOST, HOST, 8080, {"published": SERVED.published, "holders": {"db": SERVED}}, "", ""),
     ("lan to a loopback port", LAN, HOST, 8080, {"published": LOCAL.published}, "only this host reaches",
      "-p 8080:5432"),
