@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from solva.api.types.network import Ipam, IpamPool, NetworkCreate
-from solva.errors import InvalidParameter, SystemFailure
+from solva.errors import Forbidden, InvalidParameter, SystemFailure
 from solva.kernel import links, netns
 from solva.kernel.netlink import Netlink
 from solva.networks.model import EndpointConfig, Sandbox, SandboxConfig
@@ -98,7 +98,7 @@ def test_a_machine_on_the_lan_reaches_the_container_by_its_own_mac(machine: int,
             assert ask(address, 80) == ""      # the kernel keeps the host from its own children
             assert default_route(one.netns) == ["FE0200C0"]
             assert default_route(other.netns) == []
-            with pytest.raises(SystemFailure, match="Address already in use"):
+            with pytest.raises(Forbidden, match="Address already in use"):
                 await attach(service, 4, "lan", "192.0.2.77")
         finally:
             for server in servers:

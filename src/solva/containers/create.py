@@ -14,7 +14,7 @@ from solva.containers.core import Core
 from solva.containers.model import Container
 from solva.containers.names import ADJECTIVES, NOUNS
 from solva.containers.signals import number
-from solva.errors import InvalidParameter, NotImplementedHere
+from solva.errors import InvalidParameter, NotFound, NotImplementedHere
 from solva.ids import check_container_name, new_id, short
 from solva.kernel import cgroup
 from solva.runtimes import capabilities
@@ -29,6 +29,7 @@ async def create(core: Core, name: str, body: ContainerCreate, platform: str = "
     if image is None:
         raise InvalidParameter("config cannot be empty in order to create a container")
     host = body.host_config
+    networking.check_joined(body)
     config = merged(body, image.config.get("config") or {})
     warnings = check(core, config, host, body)
     path, args = command(config)
@@ -193,7 +194,10 @@ def _hostname(core: Core, host: HostConfig, container_id: str) -> str:
     if mode == "host" or host.uts_mode == "host":
         return os.uname().nodename
     if mode.startswith("container:"):
-        return core.registry.get(mode.partition(":")[2]).config.hostname
+        try:
+            return core.registry.get(mode.partition(":")[2]).config.hostname
+        except NotFound:
+            pass      # said at start
     return short(container_id)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
-from solva.api.types.container import EndpointSettings, IpamConfig
+from solva.api.types.container import ContainerCreate, EndpointSettings, IpamConfig
 from solva.containers.core import Core
 from solva.containers.model import Container
-from solva.errors import Conflict, InvalidParameter
-from solva.ids import short
+from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, PortMapping, Sandbox, SandboxConfig
+
+_SHARING = ("container sharing network namespace with another container or host cannot be connected to any other "
+            "network")
+_PRIVATE = ("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+_HOST = "cannot connect container to host network - container must be created in host network mode"
 
 
 def mode_of(container: Container) -> str:
@@ -23,21 +28,27 @@ def mode_of(container: Container) -> str:
 def wanted(core: Core, container: Container, given: dict[str, EndpointSettings]) -> dict[str, EndpointSettings]:
     """The endpoints of a new container; checks the request. InvalidParameter, NotFound."""
     mode = mode_of(container)
+    check_extra_hosts(container.host_config.extra_hosts)
     container.host_config.network_mode = mode if container.host_config.network_mode != "default" else "bridge"
     host, config = container.host_config, container.config
     if mode.startswith("container:"):
-        target = core.registry.get(mode.partition(":")[2])
-        host.network_mode = f"container:{target.id}"
-        _check_joined(container)
+        reference = mode.partition(":")[2]
+        try:
+            host.network_mode = f"container:{core.registry.get(reference).id}"
+        except NotFound:
+            pass      # an error at start only, as in Docker
         return {}
     if mode in ("host", "none"):
         if mode == "host" and host.links:
             raise InvalidParameter("conflicting options: host type networking can't be used with links. "
                                    "This would result in undefined behavior")
-        return {mode: EndpointSettings()}
+        others = {name: other for name, other in given.items() if name not in (mode, "default")}
+        return {mode: EndpointSettings(), **others}
     settings = given.get(mode) or given.get("default") or EndpointSettings()
     if config.mac_address and not settings.mac_address:
         settings.mac_address = config.mac_address
+    if mode == "bridge":
+        _check_links(core, host.links)
     settings.links = settings.links or list(host.links)
     endpoints = {mode: settings}
     for name, other in given.items():
@@ -56,16 +67,42 @@ def wanted(core: Core, container: Container, given: dict[str, EndpointSettings])
     return endpoints
 
 
-def _check_joined(container: Container) -> None:
-    host, config = container.host_config, container.config
+def _check_links(core: Core, links: list[str]) -> None:
+    for link in links:
+        name = link.partition(":")[0]
+        try:
+            core.registry.get(name)
+        except NotFound as error:
+            raise InvalidParameter(f"could not get container for {name}: {error}") from None
+
+
+def check_extra_hosts(rows: list[str]) -> None:
+    """``name:address`` or ``name=address``; InvalidParameter in Docker's words."""
+    for row in rows:
+        name, separator, address = row.partition("=" if "=" in row else ":")
+        if not name or not separator:
+            raise InvalidParameter(f'bad format for add-host: "{row}"')
+        if address != "host-gateway":
+            try:
+                ipaddress.ip_address(address.strip("[]"))
+            except ValueError:
+                raise InvalidParameter(f'invalid IP address in add-host: "{address}"') from None
+
+
+def check_joined(body: ContainerCreate) -> None:
+    """What a request for a container in another's network namespace must not ask for. InvalidParameter."""
+    host = body.host_config
+    if not host.network_mode.startswith("container:"):
+        return
     conflicts = (
-        (bool(config.hostname) and config.hostname != short(container.id) and False, ""),
+        (bool(body.hostname), "conflicting options: hostname and the network mode"),
         (bool(host.links), "conflicting options: container type network can't be used with links. "
                            "This would result in undefined behavior"),
         (bool(host.dns), "conflicting options: dns and the network mode"),
         (bool(host.extra_hosts), "conflicting options: custom host-to-IP mapping and the network mode"),
         (bool(host.port_bindings) or host.publish_all_ports,
          "conflicting options: port publishing and the container type network mode"),
+        (bool(body.exposed_ports), "conflicting options: port exposing and the container type network mode"),
     )
     for wrong, message in conflicts:
         if wrong:
@@ -96,6 +133,8 @@ def sandbox_config(core: Core, container: Container) -> SandboxConfig:
     host, config = container.host_config, container.config
     mode = mode_of(container)
     dns = DnsConfig(tuple(host.dns), tuple(host.dns_search), tuple(host.dns_options))
+    if mode in ("host", "none") and len(container.endpoints) > 1:
+        raise InvalidParameter(_SHARING if mode == "host" else _PRIVATE)
     if mode in ("host", "none"):
         return SandboxConfig(container.id, container.name, config.hostname, config.domainname,
                              "host" if mode == "host" else "none", (), (), dns, tuple(host.extra_hosts))
@@ -214,23 +253,18 @@ async def connect(core: Core, container: Container, network: str, wish: Endpoint
     """``network connect``: live for a running container, else recorded."""
     mode = mode_of(container)
     if mode.startswith("container:"):
-        raise Conflict("container sharing network namespace with another container or host cannot be connected to "
-                       "any other network")
+        raise InvalidParameter(_SHARING)
     record = core.networks.get(network)
+    if record.name == "host" and record.predefined:
+        raise InvalidParameter(_HOST)
     if mode == "host":
-        raise Conflict("cannot connect container to host network - container must be created in host network mode"
-                       if record.name == "host" else
-                       "container sharing network namespace with another container or host cannot be connected to "
-                       "any other network")
-    if mode == "none" or record.name == "none":
-        raise Conflict("container cannot be connected to multiple networks with one of the networks in private "
-                       "(none) mode")
-    if record.name == "host":
-        raise Conflict("cannot connect container to host network - container must be created in host network mode")
+        raise InvalidParameter(_SHARING)
+    if mode == "none" or (record.name == "none" and record.predefined):
+        raise InvalidParameter(_PRIVATE)
     if record.name in container.endpoints:
-        raise Conflict(f"endpoint with name {container.name} already exists in network {record.name}")
+        raise Forbidden(f"endpoint with name {container.name} already exists in network {record.name}")
     config = endpoint_config(core, record.name, wish)
-    core.networks.validate(config)
+    core.networks.check(config)
     if container.state.alive:
         await core.networks.connect(container.id, config)
     container.endpoints[record.name] = wish
@@ -241,8 +275,8 @@ async def disconnect(core: Core, container: Container, network: str, force: bool
     """``network disconnect``."""
     record = core.networks.get(network)
     if mode_of(container) == "host":
-        raise Conflict("cannot disconnect container from host network - container should be created in host "
-                       "network mode")
+        raise InvalidParameter("cannot disconnect container from host network - container was created in host "
+                               "network mode")
     if record.name not in container.endpoints:
         raise Conflict(f"container {container.id} is not connected to network {record.name}")
     if container.state.alive:

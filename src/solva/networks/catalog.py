@@ -176,13 +176,19 @@ class Catalog:
         except NotFound:
             raise NotFound(f'configuration network "{source}" does not exist') from None
         if not config.config_only:
-            raise InvalidParameter(f"unsuitable config network {source}: it is not a configuration network")
-        if request.ipam.config or request.options or request.labels:
+            raise NotFound(f'configuration network "{source}" does not exist: the network of this name was made without '
+                           "--config-only")
+        if request.config_only:
+            raise Forbidden("a configuration network cannot depend on another configuration network")
+        if request.options:
+            raise Forbidden("network driver options are not supported if the network depends on a configuration "
+                            "network")
+        if request.ipam.config or request.labels or request.enable_ipv6:
             raise Forbidden("user specified configurations are not supported if the network depends on a "
                             "configuration network")
         pools = [IpamPool(pool.subnet, pool.ip_range, pool.gateway, dict(pool.aux)) for pool in config.pools]
         return msgspec.structs.replace(
-            request, enable_ipv4=config.enable_ipv4, enable_ipv6=config.enable_ipv6, internal=config.internal,
+            request, enable_ipv4=config.enable_ipv4, enable_ipv6=config.enable_ipv6, internal=request.internal or config.internal,
             options=dict(config.options), labels=dict(config.labels),
             ipam=msgspec.structs.replace(request.ipam, config=pools))
 
@@ -204,7 +210,7 @@ class Catalog:
     def _keep_config(self, record: Network, request: NetworkCreate) -> Network:
         pools = tuple(Pool(pool.subnet, pool.gateway, pool.ip_range, dict(pool.auxiliary_addresses), True,
                            bool(pool.gateway)) for pool in request.ipam.config)
-        record = replace(record, pools=pools)
+        record = replace(record, pools=pools, driver="null")
         self._store.put(KIND, record.id, record)
         self._networks[record.id] = DriverNetwork(record)
         return record

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from solva.dns import paths
-from solva.errors import InvalidParameter
+from solva.errors import InvalidParameter, SystemFailure
 from solva.kernel import links, netlink, netns, sysctl
 from solva.kernel.netlink import Netlink, NetlinkError
 from solva.kernel.nft import Nft
@@ -80,9 +80,10 @@ def endpoint_sysctls(driver_opts: Mapping[str, str], ifname: str) -> list[tuple[
     for part in filter(None, driver_opts.get(SYSCTLS_OPTION, "").split(",")):
         name, separator, value = part.strip().partition("=")
         words = name.split(".")
-        if not separator or len(words) != 5 or words[0] != "net" or words[3] != "IFNAME":
-            raise InvalidParameter(f"unable to determine sysctl name and value from {part!r}: the form is "
-                                   "net.ipv4.conf.IFNAME.name=value")
+        if not separator or len(words) != 5 or words[0] != "net" or words[3] != "IFNAME" or words[1] not in (
+                "ipv4", "ipv6", "mpls"):
+            raise InvalidParameter(f"unrecognised network interface sysctl {part!r}; represent 'net.X.Y.ethN.Z=V' as "
+                                   "'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'")
         found.append((f"{words[1]}/{words[2]}/{ifname}/{words[4]}", value))
     return found
 
@@ -99,7 +100,11 @@ def configure(inside: Namespace, endpoint: Endpoint) -> None:
             sysctl.write_if_there(f"ipv6/{base}/accept_ra", "0")
             sysctl.write_if_there(f"ipv6/{base}/ndisc_notify", "1")
         for name, value in extra:
-            sysctl.write(name, value)
+            try:
+                sysctl.write(name, value)
+            except FileNotFoundError as error:
+                raise SystemFailure(f"failed to add interface {endpoint.ifname} to sandbox: /proc/sys/net/{name} is "
+                                    "not a sysctl file") from error
 
     netns.run(inside.descriptor, parameters)
     link = links.get_link(inside.netlink, endpoint.ifname)

@@ -176,6 +176,7 @@ class Sandboxes:
             for wanted in config.endpoints or (EndpointConfig("bridge"),)]
         for net, wanted in nets:
             wishes.check(net.network, wanted)
+            wishes.check_kind(net.network, alone=len(nets) == 1)
         if sandbox.netns:
             inside = await self._s.host.call(lambda: namespace.open_at(path))
             undo.callback(self.spawn_close, inside)

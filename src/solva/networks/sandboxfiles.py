@@ -86,6 +86,8 @@ class SandboxFiles:
                 found = self._by_ref(target.removeprefix("/"))
                 there = next((e for e in found.endpoints if e.network_id == endpoint.network_id), None) if found \
                     else None
+                if found is not None and there is None:
+                    raise Conflict(f"container {found.id} not attached to default bridge network")
                 if found is None or there is None:
                     raise Conflict(f"Cannot link to a non running container: /{target.removeprefix('/')} AS "
                                    f"/{sandbox.config.name}/{alias or target}")

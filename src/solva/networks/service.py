@@ -155,9 +155,17 @@ class NetworkService:
 
     # -- sandboxes (sandboxes.py)
 
+    def check(self, endpoint: EndpointConfig) -> None:
+        """As ``validate``, for one that is to be connected: the error does not name the network."""
+        wishes.check(self.get(endpoint.network), endpoint)
+
     def validate(self, endpoint: EndpointConfig) -> None:
         """What can be said before a container starts: the network is there, static addresses and aliases fit it."""
-        wishes.check(self.get(endpoint.network), endpoint)
+        network = self.get(endpoint.network)
+        try:
+            wishes.check(network, endpoint)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"invalid config for network {network.name}: {error}") from None
 
     async def attach(self, config: SandboxConfig) -> Sandbox:
         """All of it or nothing. Errors come without "failed to set up container networking: "."""

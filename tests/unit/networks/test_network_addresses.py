@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solva.errors import SystemFailure
+from solva.errors import Forbidden
 from solva.networks.ipam import subnets
 from solva.networks.ipam.addresses import Addresses
 
@@ -42,7 +42,7 @@ def test_a_range_narrows_only_what_is_chosen() -> None:
     addresses = Addresses(ipaddress.ip_network("10.0.0.0/24"), ipaddress.ip_network("10.0.0.128/25"))
     addresses.take("10.0.0.5")
     assert addresses.next() == "10.0.0.128"
-    with pytest.raises(SystemFailure, match="Address already in use"):
+    with pytest.raises(Forbidden, match="Address already in use"):
         addresses.take("10.0.0.5")
 
 

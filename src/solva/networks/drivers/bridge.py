@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from solva.errors import InvalidParameter, SystemFailure
+from solva.errors import Forbidden, InvalidParameter, SystemFailure
 from solva.kernel import links, netlink, sysctl
 from solva.kernel.netlink import NetlinkError
 from solva.networks.drivers import options as parse
@@ -75,8 +75,10 @@ class BridgeDriver:
             modes.append(mode)
         for version in (4, 6):
             if sum((":" in pool.subnet) == (version == 6) for pool in network.pools) > 1:
-                raise InvalidParameter("bridge driver doesn't support multiple subnets")
+                raise Forbidden("bridge driver doesn't support multiple subnets")
         parse.address(options, HOST_BINDING)
+        if parse.number(options, MTU, 0) < 0:
+            raise InvalidParameter(f"invalid MTU number: {options[MTU]}")
         trusted = options.get(f"{_BRIDGE}trusted_host_interfaces", "")
         return DriverNetwork(network, BridgeOptions(
             interface=interface, mtu=parse.number(options, MTU, 0),

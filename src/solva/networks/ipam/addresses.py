@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from solva.errors import SystemFailure
+from solva.errors import Forbidden
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -42,10 +42,10 @@ class Addresses:
             return False
 
     def take(self, address: str) -> None:
-        """Reserve this very address. SystemFailure when it is taken already."""
+        """Reserve this very address. Forbidden when it is taken already."""
         value = int(ipaddress.ip_address(address))
         if value in self._taken:
-            raise SystemFailure(TAKEN)
+            raise Forbidden(TAKEN)
         self._taken.add(value)
 
     def next(self) -> str | None:

@@ -56,7 +56,7 @@ class Ipam(Protocol):
         ...
 
     async def adopt(self, network: Network, version: int, address: str) -> None:
-        """An engine starts: a live endpoint has this address. SystemFailure when it is another's."""
+        """An engine starts: a live endpoint has this address. Forbidden when it is another's."""
         ...
 
     async def release(self, network: Network, address: str) -> None:

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 
 from solva.api.types.network import IpamPool
-from solva.errors import InvalidParameter, SystemFailure
+from solva.errors import Forbidden, InvalidParameter, SystemFailure
 from solva.networks.ipam import subnets
 from solva.networks.ipam.addresses import Addresses, IPNetwork
 from solva.networks.ipam.base import PoolRequest
@@ -115,7 +115,7 @@ def given(pool: IpamPool, subnet: IPNetwork, gateway: bool) -> tuple[Pool, Addre
     for name, address in pool.auxiliary_addresses.items():
         try:
             addresses.take(address)
-        except SystemFailure as error:
+        except Forbidden as error:
             raise SystemFailure(f"failed to allocate secondary ip address ({name}:{address}): {error}") from None
     record = Pool(subnet=str(subnet), gateway=chosen, ip_range=pool.ip_range, aux=dict(pool.auxiliary_addresses),
                   given=True, gateway_given=bool(pool.gateway))

@@ -75,7 +75,8 @@ def check(config: Sequence[IpamPool]) -> None:
             continue
         problems.extend(_problems(pool, subnet))
     if problems:
-        raise InvalidParameter("invalid network config:\n" + "\n".join(problems))
+        lines = problems if len(problems) == 1 else [f"* {problem}" for problem in problems]
+        raise InvalidParameter("invalid network config:\n" + "\n".join(lines))
 
 
 def _problems(pool: IpamPool, subnet: IPNetwork) -> Iterator[str]:
