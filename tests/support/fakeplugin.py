@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,26 @@ async def served(plugin: FakePlugin, path: Path, ssl: Any = None) -> AsyncIterat
 def capable(*kinds: str) -> Callable[[Any], dict[str, Any]]:
     """An answer to Plugin.Activate."""
     return lambda _: {"Implements": list(kinds)}
+
+
+@contextmanager
+def in_thread(plugin: FakePlugin, path: Path) -> Iterator[FakePlugin]:
+    """Served from a thread, for tests that talk to a live engine meanwhile."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    stop = asyncio.Event()
+
+    async def body() -> None:
+        plugin.released = asyncio.Event()
+        async with served(plugin, path):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(body(),), daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield plugin
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        path.unlink(missing_ok=True)

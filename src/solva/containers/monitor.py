@@ -82,7 +82,8 @@ async def release(core: Core, container: Container) -> None:
     group = core.runtime.cgroup_path(container.id, container.host_config.cgroup_parent)
     work = [core.runtime.delete(container.id, group), core.snapshots.unmount(container.id),
             joined.let_go(core, container)]
-    work += [core.volumes.unmount(point.name, container.id) for point in container.mounts if point.type == "volume"]
+    volumes = {point.name for point in container.mounts if point.type == "volume"}
+    work += [core.volumes.unmount(name, container.id) for name in volumes]
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, Exception):
             _log.error("container %s: release: %s", container.id[:12], result)

@@ -154,11 +154,13 @@ def _files(sandbox: Sandbox) -> dict[str, str]:
 
 
 async def _mount_volumes(core: Core, container: Container, undo: AsyncExitStack) -> tuple[MountPoint, ...]:
-    points = []
+    points, mounted = [], set()
     for point in container.mounts:
         if point.type == "volume":
             path = await core.volumes.mount(point.name, container.id)
-            undo.push_async_callback(core.volumes.unmount, point.name, container.id)
+            if point.name not in mounted:
+                mounted.add(point.name)
+                undo.push_async_callback(core.volumes.unmount, point.name, container.id)
             source = point.source = str(path)
             if point.subpath:
                 source = _subpath(path, point.subpath)

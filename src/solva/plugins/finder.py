@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 
 import msgspec
@@ -95,5 +96,6 @@ class Plugins:
         return client if kind in manifest.Implements else None
 
     def active(self, kind: str) -> list[str]:
-        """The names of those that have been used, for /info."""
-        return sorted(name for name, manifest in self._manifests.items() if kind in manifest.Implements)
+        """The names of those that have been used and are there, for /info."""
+        return sorted(name for name, manifest in self._manifests.items()
+                      if kind in manifest.Implements and os.path.exists(self._clients[name].location.file))

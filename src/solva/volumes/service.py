@@ -267,6 +267,8 @@ class VolumeService:
         if volume is None:
             raise NotFound(f"get {name}: no such volume")
         async with self._locks.setdefault(name, asyncio.Lock()):
+            if user in self._users.get(name, ()) and name in self._paths:
+                return self._paths[name]      # at two places of one container: a plugin is told once
             try:
                 driver = await self._drivers.get(volume.driver)
                 path = await driver.mount(name, volume.options, user)

@@ -181,8 +181,9 @@ def test_activation(tmp_path: Path) -> None:
                 with pytest.raises(PluginError, match=r'^plugin "p" does not implement NetworkDriver; it implements '
                                                       r"VolumeDriver, authz$"):
                     await plugins.get("p", NETWORK)
+            assert plugins.active(VOLUME) == ["p"]
             (tmp_path / "p.sock").unlink()
-        assert plugins.active(VOLUME) == ["p"]
+            assert plugins.active(VOLUME) == []
 
     asyncio.run(body())
 
