@@ -134,11 +134,20 @@ class CniDriver:
                 raise PluginError(f"no CNI plugin of network {net.network.name} sets the MAC address: one with the "
                                   "capability mac is needed")
             await self._host.call(lambda: _leave_way_out(inside, link.index))
+            outer = await self._host.call(lambda: self._outer(raw))
             data = {_RESULT: msgspec.json.encode(raw).decode(), _RUNTIME: msgspec.json.encode(runtime).decode()}
-            return replace(_interface(cni.parsed(raw)), mac=link.mac, configured=True, data=data)
+            return replace(_interface(cni.parsed(raw)), link=outer, mac=link.mac, configured=True, data=data)
         except BaseException:
             await asyncio.shield(self._runner.delete(conf, net.options.directories, what, raw))
             raise
+
+    def _outer(self, raw: dict[str, Any]) -> str:
+        """The outer end of a veth pair, which the kernel takes its time to remove when the sandbox goes first."""
+        for row in raw.get("interfaces") or ():
+            link = None if row.get("sandbox") else links.get_link(self._host.netlink, str(row.get("name") or "")[:15])
+            if link is not None and link.kind == "veth":
+                return link.name
+        return ""
 
     async def leave(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
         problems = await self._delete(net, endpoint, sandbox)
