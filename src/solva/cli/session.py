@@ -70,6 +70,21 @@ class Session:
         return transport
 
 
+def extension(session: Session, method: str, path: str, **options: Any) -> Any:
+    """What an endpoint under ``/solva`` answers; CommandError where the engine is not Solva's and has none."""
+    from solva.errors import NotFound
+
+    try:
+        return session.api.json(method, path, **options)
+    except NotFound as error:
+        if "page not found" not in str(error):
+            raise
+        from solva.cli.errors import CommandError
+
+        raise CommandError(f"what answers at {session.endpoint.url} is not Solva's engine (or an older one): it has no "
+                           f"{path}") from None
+
+
 def say(text: str) -> None:
     """One line on standard output."""
     sys.stdout.write(text + "\n")

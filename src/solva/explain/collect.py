@@ -169,6 +169,7 @@ class Collector:
             attached=bridge is None or (outer is not None and outer.master == bridge.index and outer.up),
             gateway=gateway, named=self._networks.named(record.id), internal=record.internal, rules=rules,
             host_addresses=_reachable_host(kernel.of(rules.interface)) if rules else (), mode=mode,
+            subnets=tuple(pool.subnet for pool in record.pools),
             host_access=record.options.get("solva.host_access", "").lower() in ("true", "1"))
 
     # -- the machine

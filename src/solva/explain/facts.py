@@ -47,7 +47,7 @@ class Published:
 class Place:
     """A container's place on a network. ``bridge`` "" where the driver has none; ``attached``: the link is there and
     its outer end is a port of the bridge; ``gateway``: it is a way out; ``host_access``: the host has a link of its
-    own to it, where the kernel would keep them apart (macvlan)."""
+    own to it, where the kernel would keep them apart (macvlan); ``subnets``: the network's, CIDR."""
 
     network: str
     driver: str
@@ -64,6 +64,7 @@ class Place:
     host_addresses: tuple[str, ...] = ()
     mode: str = ""
     host_access: bool = False
+    subnets: tuple[str, ...] = ()
 
     def address(self, version: int) -> str:
         return self.ipv4 if version == 4 else self.ipv6

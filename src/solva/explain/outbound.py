@@ -184,7 +184,8 @@ def _to_world(walk: Walk) -> None:
     if link is not None:
         walk.ok("route", f"direct: {target.address} is on network {link.network}")
         walk.bridge(link, party=source)
-        walk.unknown("listener", f"{target.address} is no container of this engine")
+        where = "on another host, perhaps: " if link.driver == "overlay" else ""
+        walk.unknown("listener", f"{where}{target.address} is no container of this engine (--packet asks)")
         return
     way = next((place for place in source.places if place.gateway and place.address(version)), None)
     if way is None:
@@ -220,8 +221,8 @@ def _on_link(source: Party, address: str) -> Place | None:
         return None
     ip = ipaddress.ip_address(address)
     for place in source.places:
-        for subnet in (place.rules.subnet4, place.rules.subnet6) if place.rules else ():
-            if subnet and ip in ipaddress.ip_network(subnet):
+        for subnet in place.subnets:
+            if ip in ipaddress.ip_network(subnet):
                 return place
     return None
 

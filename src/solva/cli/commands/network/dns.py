@@ -6,7 +6,7 @@ import sys
 
 from solva.cli.errors import CommandError
 from solva.cli.flags import Command, Flag
-from solva.cli.session import say, warn
+from solva.cli.session import extension, say, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ def run(session: Session, options: Options) -> int:
     wanted = options.text("log")
     if wanted not in ("", "on", "off"):
         raise CommandError(f'invalid value for "log": {wanted} (it is on or off)')
-    api = session.api
     if wanted:
-        status = api.json("POST", "/solva/dns", body={"QueryLog": wanted == "on"})
+        status = extension(session, "POST", "/solva/dns", body={"QueryLog": wanted == "on"})
     else:
-        status = api.json("GET", "/solva/dns")
+        status = extension(session, "GET", "/solva/dns")
     if not options.on("follow") and "tail" not in options.changed:
         say(f"Process:    {status['Pid']}\nQuery log:  {'on' if status['QueryLog'] else 'off'} ({status['LogFile']})\n"
             f"Containers: {len(status['Sandboxes'])}")
@@ -36,7 +35,7 @@ def run(session: Session, options: Options) -> int:
     if tail != "all" and not tail.isdigit():
         raise CommandError(f'invalid value for "tail": {tail}')
     query = {"tail": -1 if tail == "all" else int(tail), "follow": options.on("follow")}
-    with api.request("GET", "/solva/dns/log", query=query) as answer:
+    with session.api.request("GET", "/solva/dns/log", query=query) as answer:
         for piece in answer.chunks():
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()

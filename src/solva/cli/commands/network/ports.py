@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from solva.cli.flags import Command, Flag
 from solva.cli.output.table import align
-from solva.cli.session import say
+from solva.cli.session import extension, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _HEAD = ["CONTAINER", "PROJECT", "PORT", "PUBLISHED", "LOOPBACK", "THIS HOST", "
 
 def run(session: Session, options: Options) -> int:
     """Ask the engine, which connects to each port; print a row a binding."""
-    rows = session.api.json("GET", "/solva/ports")
+    rows = extension(session, "GET", "/solva/ports")
     if options.args:
         from solva.cli.errors import CommandError
 

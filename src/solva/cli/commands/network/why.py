@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from solva.cli.flags import Command, Flag
-from solva.cli.session import say
+from solva.cli.session import extension, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _MARKS = {"ok": "ok", "fails": "FAILS", "unknown": "?"}
 def run(session: Session, options: Options) -> int:
     """Print the steps and the one cause; status 0 where it is reachable, else 1."""
     source, target = options.args
-    answer = session.api.json("GET", "/solva/network/why", query={
+    answer = extension(session, "GET", "/solva/network/why", query={
         "from": source, "to": target, "packet": options.on("packet") or None})
     fmt = options.text("format")
     if fmt:
