@@ -176,8 +176,8 @@ class Catalog:
         except NotFound:
             raise NotFound(f'configuration network "{source}" does not exist') from None
         if not config.config_only:
-            raise NotFound(f'configuration network "{source}" does not exist: the network of this name was made without '
-                           "--config-only")
+            raise NotFound(f'configuration network "{source}" does not exist: the network of this name was made '
+                           "without --config-only")
         if request.config_only:
             raise Forbidden("a configuration network cannot depend on another configuration network")
         if request.options:
@@ -188,7 +188,8 @@ class Catalog:
                             "configuration network")
         pools = [IpamPool(pool.subnet, pool.ip_range, pool.gateway, dict(pool.aux)) for pool in config.pools]
         return msgspec.structs.replace(
-            request, enable_ipv4=config.enable_ipv4, enable_ipv6=config.enable_ipv6, internal=request.internal or config.internal,
+            request, enable_ipv4=config.enable_ipv4, enable_ipv6=config.enable_ipv6,
+            internal=request.internal or config.internal,
             options=dict(config.options), labels=dict(config.labels),
             ipam=msgspec.structs.replace(request.ipam, config=pools))
 
