@@ -48,6 +48,32 @@ def packed(path: str, name: str) -> Any:
     return found
 
 
+class Links:
+    """Files that are one: of several names of one inode the later ones are links to the first."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[int, int], str] = {}
+
+    def packed(self, path: str, name: str) -> Any:
+        """``packed``, with ``linkname`` set for a further name of a file that was listed already."""
+        found = packed(path, name)
+        info = os.lstat(path)
+        if info.st_nlink > 1 and stat.S_ISREG(info.st_mode):
+            first = self._first.setdefault((info.st_dev, info.st_ino), name)
+            if first != name:
+                found.linkname = first
+        return found
+
+
+async def finish(stream: Any) -> None:
+    """Our side's last word. The caller of a stream ends it with that word: Go's server resets one that is still open
+    when its handler returns."""
+    if hasattr(stream, "send_request"):
+        await stream.send_message(wire.Packet(type=FIN), end=True)
+    else:
+        await stream.send_message(wire.Packet(type=FIN))
+
+
 async def send(stream: Any, entries: Iterable[tuple[str, Any]], progress: Callable[[int], None]) -> None:
     """The sending side on an open stream: ``entries`` are paths on this machine with their Stat, in the order of a
     walk. ``progress``: bytes sent so far. InvalidParameter with what the other side says if it cannot take them."""
@@ -58,7 +84,7 @@ async def send(stream: Any, entries: Iterable[tuple[str, Any]], progress: Callab
     sent = 0
     async for packet in stream:
         if packet.type == FIN:
-            await stream.send_message(wire.Packet(type=FIN), end=True)
+            await finish(stream)
             return
         if packet.type != REQUEST or packet.id >= len(listed):
             raise InvalidParameter("the files were not taken: " + packet.data.decode(errors="replace"))

@@ -34,6 +34,7 @@ class StreamTransport(asyncio.Transport):
         self._out: list[bytes] = []
         self._size = 0
         self._wake = asyncio.Event()
+        self.begun = asyncio.Event()
         self._closing = False
         self._paused = False
         self._protocol: H2Protocol | None = None
@@ -42,6 +43,7 @@ class StreamTransport(asyncio.Transport):
         """Until either side ends."""
         self._protocol = protocol
         protocol.connection_made(self)
+        self.begun.set()
         writer = asyncio.ensure_future(self._write())
         try:
             while not self._closing and (data := await self._stream.read()):
@@ -134,7 +136,7 @@ class SessionChannel(Channel):
     """A gRPC client on a connection that the other side has opened."""
 
     def __init__(self, stream: RawStream) -> None:
-        super().__init__("session", 1, config=Configuration())
+        super().__init__("session", 1, config=Configuration(), status_details_codec=StatusDetails())
         self._transport = StreamTransport(stream)
         self._made = self._protocol_factory()
         self.ended = asyncio.Event()
@@ -147,6 +149,7 @@ class SessionChannel(Channel):
             self.close()
 
     async def _create_connection(self) -> H2Protocol:
+        await self._transport.begun.wait()
         if self.ended.is_set():
             raise ConnectionError("the client's session has ended")
         return self._made

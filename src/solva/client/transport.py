@@ -223,13 +223,14 @@ class Transport:
             kept.close()
 
     def send(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None,
-             headers: dict[str, str] | None = None, upload: Iterable[bytes] | None = None,
+             headers: dict[str, Any] | None = None, upload: Iterable[bytes] | None = None,
              hijack: bool = False) -> Response:
         """Send one request, return the answer with its body unread, whatever its status.
 
         ``query``: None values are left out, bool become 1/0, dict and list become JSON (Docker's filters), a tuple
         repeats its key.
-        ``body`` is JSON, or bytes as they are; ``upload`` is sent chunked; ``hijack`` asks for 101 UPGRADED.
+        ``headers``: a tuple repeats its name. ``body`` is JSON, or bytes as they are; ``upload`` is sent chunked;
+        ``hijack`` asks for 101 UPGRADED.
         An older engine that refuses our API version is asked again in its own.
         """
         if upload is not None and not self._answered:
@@ -260,10 +261,10 @@ class Transport:
         self._answered = True
 
     def _send(self, method: str, path: str, query: dict[str, Any] | None, body: Any,
-              headers: dict[str, str] | None, upload: Iterable[bytes] | None, hijack: bool) -> Response:
+              headers: dict[str, Any] | None, upload: Iterable[bytes] | None, hijack: bool) -> Response:
         lines = [f"{method} {self._target(path, query)} HTTP/1.1", "Host: solva", "User-Agent: solva"]
         payload = b""
-        extra = dict(headers or {})
+        extra: dict[str, Any] = dict(headers or {})
         if upload is not None:
             extra.setdefault("Transfer-Encoding", "chunked")
         elif body is not None:
@@ -273,8 +274,10 @@ class Transport:
         elif method in ("POST", "PUT"):
             extra["Content-Length"] = "0"
         if hijack:
-            extra["Connection"], extra["Upgrade"] = "Upgrade", "tcp"
-        lines += [f"{name}: {value}" for name, value in extra.items()]
+            extra["Connection"] = "Upgrade"
+            extra.setdefault("Upgrade", "tcp")
+        for name, value in extra.items():
+            lines += [f"{name}: {one}" for one in (value if isinstance(value, tuple) else (value,))]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode()
         kept: Connection | None = getattr(self._local, "connection", None)
         self._local.connection = None

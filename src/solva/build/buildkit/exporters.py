@@ -132,18 +132,18 @@ async def send_directory(session: Session, index: int, root: Path, vertex: Any) 
     """The files under ``root`` for the client's exporter number ``index``."""
     async with _open(session, wire.Packet, index) as stream:
         await stream.send_request()
-        await fsutil.send(stream, _walk(os.fspath(root), ""),
+        await fsutil.send(stream, _walk(os.fspath(root), "", fsutil.Links()),
                           lambda sent: vertex.transfer("copying files", sent))
 
 
-def _walk(root: str, below: str) -> Iterator[tuple[str, Any]]:
+def _walk(root: str, below: str, links: fsutil.Links) -> Iterator[tuple[str, Any]]:
     with os.scandir(os.path.join(root, below)) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         path = below + entry.name
-        yield entry.path, fsutil.packed(entry.path, path)
+        yield entry.path, links.packed(entry.path, path)
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, path + "/")
+            yield from _walk(root, path + "/", links)
 
 
 async def _tar(root: Path) -> AsyncIterator[bytes]:

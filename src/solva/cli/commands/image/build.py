@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DOCKERFILE_FROM_STDIN = ".dockerfile.stdin"
 _DOCKERFILE_FROM_OUTSIDE = ".dockerfile.outside"
+REMOTE = ("http://", "https://", "git://", "git@", "github.com/", "ssh://")
 
 
 def run(session: Session, options: Options) -> int:
@@ -28,6 +29,10 @@ def run(session: Session, options: Options) -> int:
     progress = options.text("progress")
     if progress not in ("auto", "plain", "tty", "rawjson", "quiet"):
         raise CommandError(f"invalid progress mode {progress}")
+    if _needs_buildkit(session, options, progress):
+        from solva.cli.commands.image.buildkit import build
+
+        return build(session, options)
     upload, dockerfile = _context(options)
     query = _query(options, dockerfile)
     headers = {"Content-Type": "application/x-tar"}
@@ -58,6 +63,35 @@ def run(session: Session, options: Options) -> int:
         with open(options.text("iidfile"), "w", encoding="ascii") as file:
             file.write(identifier[0])
     return 0
+
+
+BUILDKIT_FLAGS = ("allow", "build-context", "cache-to", "call", "check", "load", "metadata-file", "no-cache-filter",
+                  "output", "push", "secret", "ssh", "attest", "provenance", "sbom")
+CLASSIC_FLAGS = ("cgroup-parent", "cpu-period", "cpu-quota", "cpu-shares", "cpuset-cpus", "cpuset-mems", "force-rm",
+                 "memory", "memory-swap", "security-opt")
+
+
+def _needs_buildkit(session: Session, options: Options, progress: str) -> bool:
+    """What only BuildKit's way can do, or a person at a terminal, who is to see every stage live. All else goes the
+    classic way: it needs nothing imported."""
+    wanted = [name for name in BUILDKIT_FLAGS if name in options.changed]
+    classic = [name for name in CLASSIC_FLAGS if name in options.changed]
+    if wanted and classic:
+        raise CommandError(f"--{wanted[0]} and --{classic[0]} cannot be used together: steps of a BuildKit build have "
+                           "no limits of their own")
+    if os.environ.get("DOCKER_BUILDKIT", "") in ("0", "false"):
+        if wanted:
+            raise CommandError(f"--{wanted[0]} needs BuildKit, which DOCKER_BUILDKIT={os.environ['DOCKER_BUILDKIT']} "
+                               "turns off")
+        return False
+    remote = options.args[0].startswith(REMOTE)
+    if wanted or remote or progress in ("tty", "rawjson"):
+        return True
+    if classic or progress != "auto" or options.on("quiet") or not sys.stderr.isatty():
+        return False
+    with session.api.request("GET", "/_ping") as answer:
+        answer.read()
+        return answer.headers.get("builder-version") == "2"
 
 
 def _raw(messages: Iterable[dict[str, Any]], aux: Any) -> None:
@@ -111,9 +145,6 @@ def _context(options: Options) -> tuple[Iterator[bytes], str]:
         if not content.strip():
             raise CommandError("unable to prepare context: failed to read from STDIN: the Dockerfile is empty")
         return _single(content), "Dockerfile"
-    if source.startswith(("http://", "https://", "git://", "git@", "github.com/", "ssh://")):
-        raise CommandError(f"unable to prepare context: building from {source} is not supported: clone or download it "
-                           "and build the folder")
     if not os.path.isdir(source):
         if os.path.exists(source):
             raise CommandError(f"unable to prepare context: context must be a directory: {os.path.abspath(source)}")
@@ -123,7 +154,7 @@ def _context(options: Options) -> tuple[Iterator[bytes], str]:
     if dockerfile == "-":
         extra[_DOCKERFILE_FROM_STDIN] = sys.stdin.buffer.read()
         return pack(root, _DOCKERFILE_FROM_STDIN, extra), _DOCKERFILE_FROM_STDIN
-    path = _dockerfile_path(root, dockerfile)
+    path = dockerfile_path(root, dockerfile)
     inner = os.path.relpath(path, root)
     if inner.startswith("../"):
         with open(path, "rb") as file:
@@ -137,7 +168,7 @@ def is_archive(head: bytes) -> bool:
     return head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"))
 
 
-def _dockerfile_path(root: str, given: str) -> str:
+def dockerfile_path(root: str, given: str) -> str:
     """Where the Dockerfile is: as given from here, or within the context; its default names."""
     if given:
         candidates = [os.path.abspath(given), os.path.join(root, given)]
@@ -211,11 +242,17 @@ def _query(options: Options, dockerfile: str) -> dict[str, Any]:
 
 
 COMMAND = Command(
-    "build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", run,
+    "build", "[OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", run,
     flags=(
         Flag("add-host", "", "list", "Add a host-to-address mapping (host:ip)", convert=values.extra_host),
+        Flag("allow", "", "list", "Allow extra privileges (network.host, security.insecure)"),
+        Flag("attest", "", "list", "Attestations of the image (type=sbom, type=provenance)"),
         Flag("build-arg", "", "list", "Set build-time variables"),
-        Flag("cache-from", "", "strings", "Images to consider as cache sources"),
+        Flag("build-context", "", "list", "Additional build contexts (name=path)"),
+        Flag("cache-from", "", "list", "Images to consider as cache sources (user/app:cache, type=registry,ref=…)"),
+        Flag("cache-to", "", "list", "Where to keep the cache (type=inline, type=registry,ref=…)"),
+        Flag("call", "", "string", "What to do (build, check, outline, targets)", default="build"),
+        Flag("check", "", "bool", "Only check the Dockerfile (--call=check)"),
         Flag("cgroup-parent", "", "string", "Parent cgroup of RUN steps"),
         Flag("cpu-period", "", "int", "CFS period of the CPU limit"),
         Flag("cpu-quota", "", "int", "CFS quota of the CPU limit"),
@@ -226,18 +263,27 @@ COMMAND = Command(
         Flag("force-rm", "", "bool", "Always remove intermediate containers"),
         Flag("iidfile", "", "string", "Write the image ID to the file"),
         Flag("label", "", "list", "Set metadata of the image", convert=values.label),
+        Flag("load", "", "bool", "Keep the image in the engine (the default)"),
+        Flag("metadata-file", "", "string", "Write what is known of the result to the file"),
         Flag("memory", "m", "bytes", "Memory limit"),
         Flag("memory-swap", "", "memory", "Limit of memory plus swap; -1 for unlimited swap", default=0,
              convert=values.swap_bytes),
         Flag("network", "", "string", "Network of RUN steps", default="default"),
         Flag("no-cache", "", "bool", "Do not use the cache"),
+        Flag("no-cache-filter", "", "list", "Stages to build without the cache"),
+        Flag("output", "o", "list", "Where the result goes (type=local,dest=path)"),
         Flag("platform", "", "string", "Platform of the image"),
+        Flag("provenance", "", "string", "Provenance attestation (--attest=type=provenance)"),
         Flag("progress", "", "string", "How progress is shown (auto, plain, tty, rawjson, quiet)", default="auto"),
         Flag("pull", "", "bool", "Look for newer versions of the images used"),
+        Flag("push", "", "bool", "Push the image (--output=type=registry)"),
         Flag("quiet", "q", "bool", "Print only the image ID, on success"),
         Flag("rm", "", "bool", "Remove intermediate containers", default=True),
+        Flag("sbom", "", "string", "SBOM attestation (--attest=type=sbom)"),
+        Flag("secret", "", "list", "Secret for the build (id=name,src=/path, id=name,env=VARIABLE)"),
         Flag("security-opt", "", "strings", "Security options"),
         Flag("shm-size", "", "bytes", "Size of /dev/shm"),
+        Flag("ssh", "", "list", "SSH agent or keys for the build (default|<id>[=<socket>])"),
         Flag("tag", "t", "list", "Name, and perhaps a tag, of the image (name:tag)", convert=_tag),
         Flag("target", "", "string", "Stage to build"),
         Flag("ulimit", "", "ulimit", "Set ulimits", convert=values.ulimit),
