@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from solva.errors import SolvaError
+from solva.errors import NotFound, NotImplementedHere, SolvaError
 from support.engine import LiveEngine, live_engine, missing, run
 from support.fakeplugin import FakePlugin, capable, in_thread
 
@@ -270,6 +270,15 @@ def test_lies_about_networks(live: LiveEngine, folder: Path) -> None:
     with pytest.raises(SolvaError, match='plugin "nosuch" not found'):
         network(live, "lienet", "nosuch")
     assert "lienet" not in [row["Name"] for row in live.api.json("GET", "/networks")]
+
+
+def test_managed_plugins_there_are_none(live: LiveEngine) -> None:
+    assert live.api.json("GET", "/plugins") == []
+    for method, path in (("GET", "/plugins/nosuch/json"), ("DELETE", "/plugins/nosuch"), ("POST", "/plugins/a/b/enable")):
+        with pytest.raises(NotFound, match=r'plugin "(nosuch|a/b)" not found'):
+            live.api.json(method, path)
+    with pytest.raises(NotImplementedHere, match="does not manage plugins of Docker's plugin store"):
+        live.api.json("POST", "/plugins/pull", query={"remote": "vieux/sshfs"})
 
 
 # -- addresses

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from solva.errors import InvalidParameter, NotImplementedHere, Unavailable
+from solva.errors import InvalidParameter, NotFound, NotImplementedHere, Unavailable
 from solva.server import versions
 from solva.server.json import decode, filters, moment, reply
 from solva.server.routing import Route
@@ -89,4 +89,12 @@ class SystemRoutes:
         reply(request, [])
 
     async def plugins_absent(self, request: Request) -> None:
-        raise NotImplementedHere("Solva does not manage plugins of Docker's plugin store")
+        """There are none that are managed; those that run by themselves are no objects of the API, in Docker too."""
+        name = request.params["name"]
+        if name in ("privileges", "pull", "create"):
+            raise NotImplementedHere("Solva does not manage plugins of Docker's plugin store; it finds those that run "
+                                     "by themselves (a socket in /run/docker/plugins)")
+        head, _, verb = name.rpartition("/")
+        if head and verb in ("json", "enable", "disable", "upgrade", "push", "set"):
+            name = head
+        raise NotFound(f'plugin "{name}" not found')
