@@ -274,7 +274,8 @@ def test_lies_about_networks(live: LiveEngine, folder: Path) -> None:
 
 def test_managed_plugins_there_are_none(live: LiveEngine) -> None:
     assert live.api.json("GET", "/plugins") == []
-    for method, path in (("GET", "/plugins/nosuch/json"), ("DELETE", "/plugins/nosuch"), ("POST", "/plugins/a/b/enable")):
+    for method, path in (("GET", "/plugins/nosuch/json"), ("DELETE", "/plugins/nosuch"),
+                         ("POST", "/plugins/a/b/enable")):
         with pytest.raises(NotFound, match=r'plugin "(nosuch|a/b)" not found'):
             live.api.json(method, path)
     with pytest.raises(NotImplementedHere, match="does not manage plugins of Docker's plugin store"):
