@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -156,3 +157,39 @@ def test_following_the_mend_lets_it_pass(engine: LiveEngine) -> None:
         done = engine.cli("create", "--name", "xpl-mend", "busybox", "true")
         engine.cli("rm", "xpl-mend")
         assert "WARNING" not in done.stderr
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_a_docker_beside_that_drops_what_is_forwarded(engine: LiveEngine, program: str) -> None:
+    """What Docker does where it turned forwarding on itself, with either kind of iptables."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+
+    def iptables(*words: str) -> None:
+        run("ip", "netns", "exec", engine.name, program, *words)
+
+    iptables("-N", "DOCKER-USER")
+    iptables("-A", "FORWARD", "-j", "DOCKER-USER")
+    iptables("-A", "FORWARD", "-o", "docker0", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT")
+    iptables("-A", "FORWARD", "-i", "docker0", "!", "-o", "docker0", "-j", "ACCEPT")
+    iptables("-P", "FORWARD", "DROP")
+    try:
+        done = engine.cli("create", "--name", "xpl-dock", "-p", "18482:80", "busybox", "sleep", "60")
+        engine.cli("rm", "xpl-dock")
+        said = "is stopped by chain FORWARD of table ip filter" if program == "iptables-nft" else \
+            "may be stopped by chain FORWARD of table filter (iptables-legacy)"
+        assert said in done.stderr
+        assert "(its policy drop)" in done.stderr
+        mend = done.stderr.partition("To let it pass: ")[2].splitlines()[0]
+        assert mend.startswith("iptables" if program == "iptables-nft" else "iptables-legacy")
+        assert "-I FORWARD -i solva0" in mend
+        if program == "iptables-nft":
+            for command in mend.split(" && "):
+                iptables(*command.split()[1:])
+            done = engine.cli("create", "--name", "xpl-dock", "-p", "18482:80", "busybox", "sleep", "60")
+            engine.cli("rm", "xpl-dock")
+            assert "WARNING" not in done.stderr
+    finally:
+        iptables("-P", "FORWARD", "ACCEPT")
+        iptables("-F")
+        iptables("-X", "DOCKER-USER")

@@ -81,7 +81,7 @@ def test_another_firewall_is_found(netns: str) -> None:
     found = rows(done)
     for name in ("other firewalls: out of containers", "other firewalls: into containers"):
         assert found[name]["State"] == "limited"
-        assert "chain filter_FORWARD of table inet firewalld (its policy drop)" in found[name]["Found"]
+        assert "chain filter_FORWARD of table inet firewalld (its policy drop, firewalld)" in found[name]["Found"]
         assert found[name]["Mend"].startswith("firewall-cmd --permanent --zone=trusted --add-interface=")
     assert done.returncode == 0
 

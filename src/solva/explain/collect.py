@@ -7,17 +7,17 @@ import difflib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from solva.containers.model import Container, Registry
 from solva.containers.networking import mode_of
 from solva.errors import InvalidParameter, NotFound
 from solva.explain import resolve, sockets
 from solva.explain.facts import Listener, Machine, Party, Place, Published, Question, loopback, unspecified
-from solva.kernel import iptables, links, sysctl
+from solva.kernel import links, sysctl
 from solva.kernel.netlink import Netlink
 from solva.kernel.nft import Nft
-from solva.networks.firewall import foreign
+from solva.networks.firewall.foreign import Obstacle
+from solva.networks.firewall.matching import Packet
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.model import Endpoint, Sandbox
 from solva.networks.service import NetworkService
@@ -186,15 +186,19 @@ class Collector:
                 holders[container.name] = await self.container(container, kernel)
         addresses = kernel.of(kernel.uplink)
         four = [address for address in addresses if ":" not in address]
-        tables = await self._networks.watch.tables()
-        legacy = {version: iptables.policies(version) for version in (4, 6)}
+        judge = await self._networks.watch.judge()
         return Machine(
             addresses=kernel.every(), uplink=kernel.uplink, uplink_address=(four or [*addresses, ""])[0],
             default_route=bool(kernel.uplink), forwarding=sysctl.read("ipv4/ip_forward") == "1",
             bridged=sysctl.read("bridge/bridge-nf-call-iptables") == "1",
             table=await asyncio.to_thread(_table_there, self._networks.table), published=tuple(every),
             listeners=await asyncio.to_thread(sockets.listeners, ""), holders=holders,
-            stop=partial(foreign.obstacle, tables, legacy))
+            stop=judge or _nobody)
+
+
+def _nobody(_: Packet) -> Obstacle | None:
+    """There are no other rules."""
+    return None
 
 
 def split(target: str) -> tuple[str, int, str]:

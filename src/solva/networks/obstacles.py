@@ -64,7 +64,8 @@ def _pair(subnet: str) -> tuple[str, str]:
 
 def text(network: Network, whats: Sequence[str], stop: Obstacle, interface: str) -> str:
     """One sentence with cause and mend."""
-    return (f"Network {network.name}: traffic {', '.join(dict.fromkeys(whats))} is stopped by {stop}: another "
+    verb = "is" if stop.certain else "may be"
+    return (f"Network {network.name}: traffic {', '.join(dict.fromkeys(whats))} {verb} stopped by {stop}: another "
             f"program's firewall, which Solva does not change. To let it pass: {foreign.mend(stop, interface)}")
 
 
@@ -87,7 +88,8 @@ class Obstacles:
             return []
 
     async def _find(self, networks: Sequence[str], ports: Sequence[PortMapping]) -> list[str]:
-        if not await self._watch.tables():
+        judge = await self._watch.judge()
+        if judge is None:
             return []
         uplinks = await self._host.call(self.uplinks)
         bridged = sysctl.read("bridge/bridge-nf-call-iptables") == "1"
@@ -102,8 +104,8 @@ class Obstacles:
                 continue
             stops: dict[Obstacle, list[str]] = {}
             for flow in flows(rules, uplinks.get(4, ""), ports, bridged=bridged):
-                stop = await self._watch.obstacle(flow.packet)
-                if stop is not None and stop.certain:
+                stop = judge(flow.packet)
+                if stop is not None and (stop.certain or stop.legacy):
                     stops.setdefault(stop, []).append(flow.what)
             for stop, whats in stops.items():
                 found[text(net.network, whats, stop, rules.interface)] = None

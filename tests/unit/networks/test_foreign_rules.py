@@ -98,15 +98,38 @@ def test_a_verdict_map_is_looked_up() -> None:
 
 
 def test_mends_are_in_the_owners_terms() -> None:
-    def stop(address: str, chain: str) -> str:
-        return foreign.mend(foreign.Obstacle(address, chain, "", "drop"), "br-a")
+    def stop(address: str, chain: str, owner: str = "") -> str:
+        return foreign.mend(foreign.Obstacle(address, chain, "", "drop", owner=owner), "br-a")
 
     assert stop("inet firewalld", "filter_FORWARD").startswith("firewall-cmd ")
-    assert stop("ip filter", "ufw-reject-forward").startswith("ufw route allow in on br-a")
+    assert stop("ip filter", "FORWARD", "ufw").startswith("ufw route allow in on br-a")
     assert stop("ip filter", "FORWARD") == ("iptables -I FORWARD -i br-a -j ACCEPT && "
                                             "iptables -I FORWARD -o br-a -j ACCEPT")
     assert stop("inet mine", "fwd").startswith("nft insert rule inet mine fwd iifname br-a accept")
     assert stop("filter (iptables-legacy)", "FORWARD").startswith("iptables-legacy -I FORWARD -i br-a")
+
+
+def test_ufw_is_known_by_its_chains() -> None:
+    """Its FORWARD: everything through chains of its own, and a policy at last."""
+    jumps = [("base", [{"counter": None}, {"jump": {"target": name}}]) for name in (
+        "ufw-before-logging-forward", "ufw-before-forward", "ufw-after-forward", "ufw-reject-forward")]
+    inner: list[tuple[str, list[dict[str, Any]]]] = [
+        ("ufw-before-logging-forward", [{"limit": {"rate": 3, "per": "minute"}}, {"log": None}]),
+        ("ufw-before-forward", [{"match": {"op": "in", "left": {"ct": {"key": "state"}},
+                                           "right": ["established", "related"]}}, {"accept": None}]),
+        ("ufw-before-forward", [meta("l4proto", "icmp"), {"accept": None}]),
+        ("ufw-before-forward", [{"jump": {"target": "ufw-user-forward"}}]),
+        ("ufw-user-forward", [meta("iifname", "br-b"), {"accept": None}]),
+        ("ufw-after-forward", [{"return": None}]), ("ufw-reject-forward", [{"return": None}]),
+    ]
+    closed = table(*jumps, *inner, policy="drop")
+    found = foreign.obstacle((closed,), {}, OUT)
+    assert found is not None
+    assert found.certain
+    assert str(found) == "chain base of table ip filter (its policy drop, ufw)"
+    assert foreign.mend(found, "br-a") == "ufw route allow in on br-a && ufw route allow out on br-a"
+    allowed = table(*jumps, *inner, ("ufw-user-forward", [meta("iifname", "br-a"), {"accept": None}]), policy="drop")
+    assert foreign.obstacle((allowed,), {}, OUT) is None
 
 
 def test_the_old_iptables_policy_is_possible() -> None:

@@ -55,20 +55,31 @@ class ForeignTable:
     def address(self) -> str:
         return f"{self.family} {self.name}"
 
+    @property
+    def owner(self) -> str:
+        """The program that keeps it, where it shows."""
+        if self.name == "firewalld":
+            return "firewalld"
+        return "ufw" if any(name.startswith(("ufw-", "ufw6-")) for name in self.chains) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Where a packet is stopped. ``rule`` is empty for a chain's policy; ``certain`` False: it may be."""
+    """Where a packet is stopped. ``rule`` is empty for a chain's policy; ``certain`` False: it may be. ``legacy``: a
+    policy of the old iptables, whose rules are not read: whatever they accept, it was not made for our networks.
+    ``owner``: ufw or firewalld, where it shows."""
 
     table: str
     chain: str
     rule: str
     verdict: str
     certain: bool = True
+    legacy: bool = False
+    owner: str = ""
 
     def __str__(self) -> str:
         what = f'its rule "{self.rule}"' if self.rule else f"its policy {self.verdict}"
-        return f"chain {self.chain} of table {self.table} ({what})"
+        return f"chain {self.chain} of table {self.table} ({what}{f', {self.owner}' if self.owner else ''})"
 
 
 def parse(listing: str, texts: str) -> ForeignTable:
@@ -107,7 +118,8 @@ def obstacle(tables: Sequence[ForeignTable], legacy: Mapping[int, Mapping[str, s
     chain_name = {"forward": "FORWARD", "input": "INPUT", "output": "OUTPUT"}.get(packet.hook, "")
     if legacy.get(packet.version, {}).get(chain_name) == "DROP":
         program = "ip6tables" if packet.version == 6 else "iptables"
-        found.append(Obstacle(f"filter ({program}-legacy)", chain_name, "", "drop", certain=False))
+        found.append(Obstacle(f"filter ({program}-legacy)", chain_name, "", "drop",
+                              certain=False, legacy=True))
     return next((each for each in found if each.certain), found[0] if found else None)
 
 
@@ -147,7 +159,8 @@ class _Walk:
                 return "accept"
             self.saved = True
         elif verdict in ("drop", "reject"):
-            stop = Obstacle(self.table.address, chain.name, rule.text, verdict, sure and not self.saved)
+            stop = Obstacle(self.table.address, chain.name, rule.text, verdict, sure and not self.saved,
+                            owner=self.table.owner)
             if stop.certain:
                 self.maybe = stop
                 return "drop"
@@ -168,7 +181,7 @@ def _judge(table: ForeignTable, chain: Chain, packet: Packet) -> Obstacle | None
     walk = _Walk(table, packet)
     ended = walk.run(chain, True, 0)
     if ended == "return" and chain.policy == "drop":
-        stop = Obstacle(table.address, chain.name, "", "drop", not walk.saved)
+        stop = Obstacle(table.address, chain.name, "", "drop", not walk.saved, owner=table.owner)
         return stop if stop.certain or walk.maybe is None else walk.maybe
     return walk.maybe
 
@@ -176,9 +189,9 @@ def _judge(table: ForeignTable, chain: Chain, packet: Packet) -> Obstacle | None
 def mend(stop: Obstacle, interface: str) -> str:
     """One thing to do about it, in the terms of whoever owns the table. ``interface``: our bridge."""
     family, _, name = stop.table.partition(" ")
-    if name == "firewalld":
+    if stop.owner == "firewalld" or name == "firewalld":
         return (f"firewall-cmd --permanent --zone=trusted --add-interface={interface} && firewall-cmd --reload")
-    if stop.chain.startswith("ufw") or (name == "filter" and stop.rule.startswith("jump ufw")):
+    if stop.owner == "ufw":
         return f"ufw route allow in on {interface} && ufw route allow out on {interface}"
     if "legacy" in stop.table:
         program = f"{stop.table.partition('(')[2].rstrip(')')}"

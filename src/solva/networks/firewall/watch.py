@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from solva.errors import SystemFailure
 from solva.kernel import iptables
@@ -87,11 +88,12 @@ class RuleWatch:
 
     # -- what others have
 
-    async def obstacle(self, packet: Packet) -> Obstacle | None:
-        """What in another table (or the old iptables' policies) stops ``packet``; None when nothing does."""
+    async def judge(self) -> Callable[[Packet], Obstacle | None] | None:
+        """Says what in another table (or the old iptables' policies) stops a packet, None for nothing; None itself
+        where nobody else has rules at all."""
         tables = await self.tables()
-        legacy = {version: iptables.policies(version) for version in (4, 6)}
-        return foreign.obstacle(tables, legacy, packet)
+        legacy = {version: found for version in (4, 6) if (found := iptables.policies(version))}
+        return partial(foreign.obstacle, tables, legacy) if tables or legacy else None
 
     async def tables(self) -> list[ForeignTable]:
         """All tables that are not Solva's; read from the kernel when something has changed since."""
