@@ -178,3 +178,30 @@ def test_live_on_a_terminal(engine: LiveEngine, tmp_path: Path) -> None:
     assert "FINISHED" in shown
     assert "2 cached" not in shown
     assert "longest: RUN echo working" in shown
+
+
+def test_compose_builds_with_secrets_and_contexts(bed: Bed) -> None:
+    bed.write("one/Dockerfile", "FROM busybox\nRUN --mount=type=secret,id=key cp /run/secrets/key /one\n")
+    bed.write("two/Dockerfile", "FROM base\nCOPY --from=more m /m\nRUN cat /one /m > /two\n")
+    bed.write("more/m", "more")
+    bed.write("key.txt", "key")
+    bed.tags += [f"{bed.prefix}:one", f"{bed.prefix}:two"]
+    bed.write("compose.yaml", f"""
+name: {bed.prefix}
+services:
+  two:
+    image: {bed.prefix}:two
+    build: {{context: ./two, additional_contexts: {{base: "service:one", more: ./more}}}}
+  one:
+    image: {bed.prefix}:one
+    build: {{context: ./one, secrets: [{{source: s, target: key}}]}}
+secrets: {{s: {{file: ./key.txt}}}}
+""")
+    bed.solva("compose", "-f", str(bed.folder / "compose.yaml"), "build")
+    assert bed.shown("cat", "/two", name="two") == "keymore"
+    bed.write("one/Dockerfile", "FROM busybox\nRUN exit 4\n")
+    code, out, err = bed.solva("compose", "-f", str(bed.folder / "compose.yaml"), "build", "one", check=False)
+    assert code == 1
+    assert ">>> RUN exit 4" in out + err
+    code, out, _ = bed.solva("compose", "-f", str(bed.folder / "compose.yaml"), "build", "--check", "one")
+    assert "no warnings found" in out

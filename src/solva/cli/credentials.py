@@ -43,6 +43,13 @@ def everything(session: Session) -> dict[str, dict[str, str]]:
     return {name: entry for name, entry in found.items() if entry}
 
 
+def login(session: Session, host: str) -> tuple[str, str] | None:
+    """User and password (or token) for a registry's host, as BuildKit asks for them."""
+    found = lookup(session, "https://index.docker.io/v1/" if host in ("registry-1.docker.io", "docker.io") else host)
+    secret = found.get("password") or found.get("identitytoken") or ""
+    return (found.get("username", ""), secret) if secret else None
+
+
 def host_of(key: str) -> str:
     """``https://index.docker.io/v1/`` as ``index.docker.io``."""
     return key.partition("://")[2].partition("/")[0] if "://" in key else key.partition("/")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from solva.compose import labels
+from solva.compose.buildkit import session_of
 from solva.compose.errors import ComposeError
 from solva.compose.load.paths import is_remote
 
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
     from solva.compose.plan import Op
     from solva.compose.project import Project, Service
 
-# Of BuildKit's session, which the classic build endpoint has not: refused rather than passed over.
-_UNSUPPORTED = ("ssh", "secrets", "additional_contexts", "entitlements", "cache_to", "provenance", "sbom")
+_UNSUPPORTED = ("provenance", "sbom")      # the image store has no place for attestations
 
 
 class BuildOptions:
     """What the command line adds to the files' ``build``."""
 
     def __init__(self, *, no_cache: bool = False, pull: bool = False, args: Iterable[str] = (), memory: int = 0,
-                 quiet: bool = False) -> None:
+                 quiet: bool = False, ssh: str = "") -> None:
         self.no_cache = no_cache
         self.pull = pull
         self.args = tuple(args)
         self.memory = memory
         self.quiet = quiet
+        self.ssh = ssh
 
 
 def build_body(project: Project, service: Service, options: BuildOptions) -> dict[str, Any]:
@@ -39,11 +40,13 @@ def build_body(project: Project, service: Service, options: BuildOptions) -> dic
     for attribute in _UNSUPPORTED:
         value = spec.get(attribute)
         if value and str(value).lower() not in ("false", "0"):
-            raise ComposeError(f"services.{service.name}.build.{attribute}: not supported by the engine's build API")
+            raise ComposeError(f"services.{service.name}.build.{attribute}: attestations are not supported by the "
+                               "engine's image store")
     query = _query(service, project, spec, options)
     return {"context": spec["context"], "inline": spec.get("dockerfile_inline") or "", "query": query,
             "dockerfile": spec.get("dockerfile") or "Dockerfile", "tags": list(spec.get("tags") or ()),
-            "service": service.name, "quiet": options.quiet}
+            "service": service.name, "quiet": options.quiet,
+            "session": session_of(project, service, spec, options.ssh)}
 
 
 def _query(service: Service, project: Project, spec: dict[str, Any], options: BuildOptions) -> dict[str, Any]:
@@ -79,6 +82,11 @@ def build_op(op: Op, run: Run) -> None:
     from solva.compose.perform import follow
 
     body = op.body
+    if body.get("session"):
+        from solva.compose.buildkit import build
+
+        build(op, run)
+        return
     query = dict(body["query"])
     context = body["context"]
     sending: dict[str, Any] = {}

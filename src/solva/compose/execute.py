@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
         def every(self) -> dict[str, str]: ...
 
+        def login(self, host: str) -> tuple[str, str] | None: ...
+
 
 def execute(plan: Plan, api: Transport, progress: Progress, *, parallel: int = -1, dry_run: bool = False,
             within: float = 0, credentials: Credentials | None = None) -> None:
@@ -75,6 +77,10 @@ class Run:
     def every_auth(self) -> dict[str, str]:
         """Headers with all credentials, as a build needs them."""
         return self.credentials.every() if self.credentials else {}
+
+    def login(self, host: str) -> tuple[str, str] | None:
+        """User and password for a registry's host."""
+        return self.credentials.login(host) if self.credentials else None
 
     def run(self) -> None:
         try:

@@ -46,6 +46,12 @@ class Credentials:
         found = everything(Session())
         return {"X-Registry-Config": header(found)} if found else {}
 
+    def login(self, host: str) -> tuple[str, str] | None:
+        from solva.cli.credentials import login
+        from solva.cli.session import Session
+
+        return login(Session(), host)
+
 
 def _nothing(session: Any, options: Any) -> int:
     return 0

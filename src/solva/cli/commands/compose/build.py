@@ -7,9 +7,13 @@ import sys
 from solva.cli.commands.compose.app import App, verb
 from solva.cli.flags import Flag, Options
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from solva.compose.building import BuildOptions
+    from solva.compose.project import Project, Service
+
 
 def build(app: App, options: Options) -> int:
-    from solva.cli.errors import CommandError
     from solva.compose.building import BuildOptions, bake
     from solva.compose.images import ImageOptions, plan_images
     from solva.compose.load.pipeline import select
@@ -20,7 +24,7 @@ def build(app: App, options: Options) -> int:
     project = app.project(options.args)
     project = select(project, options.args, dependencies=options.on("with-dependencies"))
     building = BuildOptions(no_cache=options.on("no-cache"), pull=options.on("pull"), args=options.many("build-arg"),
-                            memory=options.number("memory"), quiet=options.on("quiet"))
+                            memory=options.number("memory"), quiet=options.on("quiet"), ssh=options.text("ssh"))
     services = [service for service in in_order(project) if service.get("build") is not None]
     if options.on("print"):
         import json
@@ -28,8 +32,7 @@ def build(app: App, options: Options) -> int:
         sys.stdout.write(json.dumps(bake(project, services, building), indent=2) + "\n")
         return 0
     if options.on("check"):
-        raise CommandError("build --check: not supported by the engine's build API; `build` refuses a Dockerfile that "
-                           "is wrong, and says in which line")
+        return _check(app, project, services, building)
     wanted = project.replace(services={service.name: service for service in services})
     ops = plan_images(wanted, {}, ImageOptions(build=True, building=building))
     app.run(Plan(ops), app.progress("Building"))
@@ -40,14 +43,32 @@ def build(app: App, options: Options) -> int:
     return 0
 
 
+def _check(app: App, project: Project, services: list[Service], building: BuildOptions) -> int:
+    """What is doubtful about the services' Dockerfiles; 1 where something is."""
+    import json
+
+    from solva.cli.output.buildcall import text_of
+    from solva.client.buildkit import build as client
+    from solva.compose.building import build_body
+    from solva.compose.buildkit import check_request
+
+    status = 0
+    for service in services:
+        result = client.ask(app.api, check_request(build_body(project, service, building)), "frontend.lint",
+                            lambda message: None)
+        sys.stdout.write(f"[{service.name}] " + text_of("check", json.loads(result["result.json"])) + "\n")
+        status = max(status, int(result.get("result.statuscode", b"0") or 0))
+    return status
+
+
 def _refuse(options: Options) -> None:
     """What only BuildKit does is refused, not passed over."""
     from solva.cli.errors import CommandError
 
-    for name in ("ssh", "sbom", "provenance"):
+    for name in ("sbom", "provenance"):
         value = options.text(name)
         if value and value.lower() not in ("false", "0"):
-            raise CommandError(f"--{name} needs BuildKit, which the engine's build API is not")
+            raise CommandError(f"--{name}: attestations are not supported by the engine's image store")
     if options.text("builder") not in ("", "default"):
         raise CommandError(f'no builder "{options.text("builder")}" found: the engine builds, there are no others')
 

@@ -101,7 +101,7 @@ def _answer(call: str, asked: str, result: Mapping[str, bytes]) -> int:
 
 
 def _request(session: Session, options: Options) -> BuildRequest:
-    from solva.cli.credentials import lookup
+    from solva.cli.credentials import login
     from solva.client.buildkit.request import BuildRequest
 
     given = _frontend_options(options)
@@ -112,16 +112,11 @@ def _request(session: Session, options: Options) -> BuildRequest:
             options.text("sbom") not in ("", "false"):
         raise CommandError("Attestation is not supported: the engine's image store has no place for attestations")
 
-    def credentials(host: str) -> tuple[str, str] | None:
-        name = "https://index.docker.io/v1/" if host in ("registry-1.docker.io", "docker.io") else host
-        found = lookup(session, name)
-        secret = found.get("password") or found.get("identitytoken") or ""
-        return (found.get("username", ""), secret) if secret else None
-
     context = folders.get("context", "")
     return BuildRequest(
         options=given, folders=folders, archive=archive, secrets=dict(map(_secret, options.many("secret"))),
-        agents=dict(map(_agent, options.many("ssh"))), credentials=credentials, outputs=_outputs(options),
+        agents=dict(map(_agent, options.many("ssh"))), credentials=lambda host: login(session, host),
+        outputs=_outputs(options),
         cache_from=tuple(map(_cache, options.many("cache-from"))),
         cache_to=tuple(map(_cache, options.many("cache-to"))),
         entitlements=tuple(options.many("allow")), shared_key=f"solva:{os.path.realpath(context)}" if context else "")
