@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_policy_that_would_stop_a_container_is_named_when_it_starts(engine: Li
             assert "chain passing of table inet lan_policy (its policy drop)" in done.stderr
             assert "from other machines to port 80/tcp" in done.stderr
             assert "nft insert rule inet lan_policy passing iifname solva0" in done.stderr
-            engine.cli("start", "xpl-shut")
+            assert "(its policy drop)" in engine.cli("start", "xpl-shut").stderr
             identifier = done.stdout.strip()
             event = events.wait(lambda row: row["Action"] == "blocked"
                                 and row["Actor"]["Attributes"]["container"] == identifier)
@@ -193,3 +194,15 @@ def test_a_docker_beside_that_drops_what_is_forwarded(engine: LiveEngine, progra
         iptables("-P", "FORWARD", "ACCEPT")
         iptables("-F")
         iptables("-X", "DOCKER-USER")
+
+
+def test_compose_says_it_once(engine: LiveEngine, tmp_path: Path) -> None:
+    (tmp_path / "compose.yml").write_text(json.dumps({"name": "xplc", "services": {
+        name: {"image": "busybox", "command": "sleep 100", "stop_signal": "KILL"} for name in ("one", "two")}}))
+    with closed_by_another(engine):
+        try:
+            done = engine.cli("compose", "-f", str(tmp_path / "compose.yml"), "up", "-d")
+            assert done.stderr.count("chain passing of table inet lan_policy (its policy drop)") == 1
+            assert "Network xplc_default: traffic between its containers" in done.stderr
+        finally:
+            engine.cli("compose", "-f", str(tmp_path / "compose.yml"), "down")

@@ -64,6 +64,7 @@ class Run:
         self.done: set[str] = set()
         self.begun: set[str] = set()            # chains
         self.active = 0
+        self.warned: set[str] = set()
         self.error: BaseException | None = None
         self.interrupted = False
         self.given_up = False
@@ -81,6 +82,19 @@ class Run:
     def login(self, host: str) -> tuple[str, str] | None:
         """User and password for a registry's host."""
         return self.credentials.login(host) if self.credentials else None
+
+    def warn(self, text: str) -> None:
+        """What the engine warns of, once however many containers it concerns."""
+        from solva.compose.load.options import warn, warning
+
+        with self.changed:
+            if text in self.warned:
+                return
+            self.warned.add(text)
+        if self.progress.mode in ("quiet", "json"):
+            warn(text)
+        else:
+            self.progress.say(warning(text))
 
     def run(self) -> None:
         try:

@@ -34,13 +34,15 @@ def perform(op: Op, run: Run) -> str:
         return images.perform(op, run)
     body = filled(op, run.api) if op.late else op.body
     try:
-        run.api.json(op.method, op.path, query=op.query, body=body)
+        answer = run.api.json(op.method, op.path, query=op.query, body=body)
     except SolvaError as error:
         if type(error).__name__ in op.lenient:
             return ""
         if "InUse" in op.lenient and isinstance(error, Conflict | Forbidden):
             return f"Resource is still in use\t{holders(op, run.api)}"
         raise
+    for text in (answer.get("Warnings") or ()) if op.path == "/containers/create" and answer else ():
+        run.warn(text)
     return ""
 
 

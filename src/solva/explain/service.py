@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from solva.containers.model import Registry
+from solva.containers.networking import port_mappings
 from solva.dns import paths
 from solva.dns.client import NameService
 from solva.errors import InvalidParameter
@@ -79,6 +80,11 @@ class ExplainService:
                 return packet.prove(there, answer.address, port, question.proto, marks=marks)
 
         return await asyncio.to_thread(send)
+
+    async def obstacles(self, container: str) -> list[str]:
+        """What other firewalls would stop of a container's traffic, a sentence each."""
+        found = self._s.containers.get(container)
+        return await self._s.networks.obstacles(list(found.endpoints), port_mappings(found))
 
     async def ports(self) -> list[Json]:
         """Every published port and who reaches it (ports.py). Connects to each of them once."""

@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 def warn(message: str) -> None:
     """A warning as Compose's logger writes it."""
+    sys.stderr.write(warning(message) + "\n")
+
+
+def warning(message: str) -> str:
+    """Its line."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\x1b[33mWARN\x1b[0m[0000] {message}\n")
-        return
+        return f"\x1b[33mWARN\x1b[0m[0000] {message}"
     import time
 
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     escaped = message.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    sys.stderr.write(f'time="{stamp}" level=warning msg="{escaped}"\n')
+    return f'time="{stamp}" level=warning msg="{escaped}"'
 
 
 class LoadOptions:

@@ -23,6 +23,7 @@ class SolvaRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("GET", "/solva/network/why", self.why),
+            Route("GET", "/solva/network/obstacles", self.obstacles),
             Route("GET", "/solva/ports", self.ports),
             Route("GET", "/solva/doctor", self.doctor),
             Route("GET", "/solva/dns", self.name_server),
@@ -35,6 +36,9 @@ class SolvaRoutes:
         if not source or not target:
             raise InvalidParameter("two ends are needed: from=A&to=B[:PORT]")
         reply(request, await self._explain.why(source, target, send=request.flag("packet")))
+
+    async def obstacles(self, request: Request) -> None:
+        reply(request, {"Warnings": await self._explain.obstacles(request.query.get("container", ""))})
 
     async def ports(self, request: Request) -> None:
         reply(request, await self._explain.ports())

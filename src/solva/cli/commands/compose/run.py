@@ -19,6 +19,7 @@ def run(app: App, options: Options) -> int:
     from solva.compose.effects.mounts import contents
     from solva.compose.effects.request import container_request
     from solva.compose.hash import service_hash
+    from solva.compose.load.options import warn
     from solva.compose.load.pipeline import select
     from solva.compose.perform import copy
     from solva.compose.plan import Op
@@ -44,8 +45,10 @@ def run(app: App, options: Options) -> int:
     if app.dry_run:
         app.progress().event(f"Container {container}", "Created")
         return 0
-    app.api.json("POST", "/containers/create", query={"name": container, "platform": service.get("platform")},
-                 body=body)
+    made = app.api.json("POST", "/containers/create", query={"name": container, "platform": service.get("platform")},
+                        body=body)
+    for text in made.get("Warnings") or ():
+        warn(text)
     for target, data, reference in contents(project, service):
         copy(Op("copy", "PUT", f"/containers/{container}/archive", kind="copy", query={"path": "/"},
                 body=(target, data, reference)), app.api)

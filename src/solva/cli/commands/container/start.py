@@ -35,10 +35,21 @@ def run(session: Session, options: Options) -> int:
             warn(response_error(error))
             failed.append(name)
             continue
+        _warn_of_firewalls(session, name)
         say(name)
     if failed:
         raise CommandError(f"Error: failed to start containers: {', '.join(failed)}")
     return 0
+
+
+def _warn_of_firewalls(session: Session, name: str) -> None:
+    """Docker's API has no place for warnings in the answer to a start; an engine of another make knows of none."""
+    try:
+        answer = session.api.json("GET", "/solva/network/obstacles", query={"container": name})
+    except SolvaError:
+        return
+    for text in answer["Warnings"]:
+        warn(f"WARNING: {text}")
 
 
 def _attached(session: Session, options: Options, name: str) -> int:
