@@ -115,6 +115,13 @@ class Run:
                 connection.cut()
         self.progress.say("Interrupted: finishing what is under way (^C again to leave it)")
 
+    def opened(self, connection: Connection) -> None:
+        """A connection that may be given up; at once, when that was decided while it was made."""
+        with self.changed:
+            self.open.add(connection)
+            if self.given_up:
+                connection.cut()
+
     def expire(self, seconds: float) -> None:
         """Give up waiting, as a failure."""
         with self.changed:

@@ -84,8 +84,7 @@ def holders(op: Op, api: Transport) -> str:
 
 def follow(run: Run, response: Response) -> Iterator[Any]:
     """The lines of a stream that ^C may cut; Interrupted then."""
-    with run.changed:
-        run.open.add(response.connection)
+    run.opened(response.connection)
     try:
         yield from response.lines()
     except SolvaError:
@@ -110,8 +109,7 @@ def hook(op: Op, run: Run) -> None:
     created = api.json("POST", op.path, body=body)
     connection = api.hijack("POST", f"/exec/{created['Id']}/start", body={"Detach": False, "Tty": False})
     output = b""
-    with run.changed:
-        run.open.add(connection)
+    run.opened(connection)
     try:
         while data := connection.read_some(65536):
             output = (output + data)[-65536:]

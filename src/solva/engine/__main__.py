@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,9 @@ async def _serve(config: Config) -> None:
         gc.collect()
         gc.freeze()  # what stands after the start stays: later collections need not walk it
         log.info("ready on %s", config.socket)
+        _notify("READY=1")
         await ended.wait()
+        _notify("STOPPING=1")
         log.info("ending; containers go on")
     finally:
         await engine.stop()
@@ -97,6 +100,19 @@ def _passed_sockets() -> list[int]:
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     return list(range(LISTEN_FDS_START, LISTEN_FDS_START + int(os.environ.get("LISTEN_FDS", "0"))))
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, where it waits to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.connect("\0" + address[1:] if address[0] == "@" else address)
+            sock.send(state.encode())
+        except OSError as error:
+            log.warning("systemd could not be told %s: %s", state, error)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ class Engine:
         self.volumes.in_use = self.containers.of_volume
         self.system = System(config, self.bus, clock, self._identity(), self._sources())
         self._explain = ExplainService(ExplainSources(run, data, self._names, core.registry, self.networks))
+        self._own_socket = False
         self._app = App(all_routes(self._backends()), __version__)
 
     def _membership(self) -> Membership | None:
@@ -153,11 +154,16 @@ class Engine:
         await self.builder.start()
         await self.containers.start_service()
         await self.images.start()
-        if passed:
-            for fd in passed:
-                await self._app.listen(socket.socket(fileno=fd))
-        else:
+        for fd in passed:
+            os.set_inheritable(fd, False)
+            sock = socket.socket(fileno=fd)
+            if sock.family == socket.AF_UNIX and _group() is not None:
+                os.chown(sock.getsockname(), 0, _group() or 0)     # systemd knows no "where that group exists"
+                os.chmod(sock.getsockname(), 0o660)
+            await self._app.listen(sock)
+        if not passed:
             await self._app.listen_unix(self._config.socket, _group())
+            self._own_socket = True
 
     async def stop(self) -> None:
         """Answer what is under way, then let go; nothing of a container ends."""
@@ -167,8 +173,8 @@ class Engine:
         await self._names.stop()
         self._spawner.close()
         self._store.close()
-        if os.path.exists(self._config.socket):
-            self._config.socket.unlink()
+        if self._own_socket:      # systemd's stays: it goes on listening there
+            self._config.socket.unlink(missing_ok=True)
 
 
 async def _log_in(_: Json) -> Json:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from solva.compose.observe import Container
     from solva.compose.project import Project
 
+_GIVING_UP = "Gracefully Stopping... press Ctrl+C again to force\n"
+
 
 def follow(app: App, project: Project, options: Options) -> int:
     """Stream logs, and end as the options say; the exit status."""
@@ -42,7 +44,7 @@ def follow(app: App, project: Project, options: Options) -> int:
             session.finished.acquire()
     except KeyboardInterrupt:
         session.ending = True
-        sys.stderr.write("Gracefully Stopping... press Ctrl+C again to force\n")
+        sys.stderr.write(_GIVING_UP)
         session.stop(found)
         return 130
     if session.detached:
@@ -52,6 +54,14 @@ def follow(app: App, project: Project, options: Options) -> int:
         session.ending = True
         session.stop(found)
     return session.status
+
+
+def give_up(app: App, project: Project, options: Options) -> None:
+    """^C before everything had started: what did start is stopped, as it would be later."""
+    found = app.containers(project, project.services, every=False)
+    if found:
+        sys.stderr.write(_GIVING_UP)
+        Session(app, project, options, Printer([], prefix=False, colour=False), set()).stop(found)
 
 
 def _menu(app: App, options: Options, session: Session) -> Any:

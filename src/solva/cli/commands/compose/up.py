@@ -63,7 +63,15 @@ def up(app: App, options: Options) -> int:
     if options.text("plan"):
         return apply(app, options)
     project = narrowed(app, options)
-    project = converge(app, options, project, start=not options.on("no-start"))
+    attached = not (app.dry_run or options.on("no-start") or options.on("detach"))
+    try:
+        project = converge(app, options, project, start=not options.on("no-start"))
+    except KeyboardInterrupt:
+        if attached:
+            from solva.cli.commands.compose.foreground import give_up
+
+            give_up(app, project, options)
+        raise
     if app.dry_run or options.on("no-start"):
         return 0
     if options.on("wait"):

@@ -23,7 +23,8 @@ _STOP_WITHIN = 30.0
 
 def run(session: Session, options: Options) -> int:
     """Become the engine, in the foreground."""
-    if engine_start.answers(own_socket()):
+    activated = os.environ.get("LISTEN_PID") == str(os.getpid())      # then it is systemd that listens there
+    if not activated and engine_start.answers(own_socket()):
         raise CommandError(f"the engine runs already (process {engine_pid() or 'unknown'})")
     root = run_root()
     os.makedirs(root, mode=0o711, exist_ok=True)
@@ -32,7 +33,8 @@ def run(session: Session, options: Options) -> int:
         if options.text(name):
             command += [f"--{name}", options.text(name)]
     sys.stdout.flush()
-    os.execve(command[0], command, engine_start.environment())
+    told = {name: os.environ[name] for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID") if name in os.environ}
+    os.execve(command[0], command, engine_start.environment() | told)      # the process that systemd started goes on
 
 
 def start(session: Session, options: Options) -> int:
