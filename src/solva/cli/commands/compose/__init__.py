@@ -21,6 +21,7 @@ VERBS = {
     "events": "Receive real time events from containers",
     "exec": "Execute a command in a running container",
     "export": "Export a service container's filesystem as a tar archive",
+    "graph": "Draw services, dependencies, networks, volumes and ports",
     "images": "List images used by the created containers",
     "kill": "Force stop service containers",
     "logs": "View output from containers",
@@ -29,6 +30,7 @@ VERBS = {
     "plan": "Show what `up` would do, and why",
     "port": "Print the public port for a port binding",
     "ps": "List containers",
+    "publish": "Publish compose application",
     "pull": "Pull service images",
     "push": "Push service images",
     "restart": "Restart service containers",
@@ -44,11 +46,13 @@ VERBS = {
     "version": "Show the Docker Compose version information",
     "volumes": "List volumes",
     "wait": "Block until containers of all (or specified) services stop.",
+    "watch": "Watch build context for service and rebuild/refresh containers when files are updated",
 }
 _MODULES = {"convert": "config", "stop": "lifecycle", "start": "lifecycle", "restart": "lifecycle",
             "pause": "lifecycle", "unpause": "lifecycle", "kill": "lifecycle", "rm": "lifecycle", "create": "up",
             "scale": "up", "attach": "delegate", "commit": "delegate", "cp": "delegate",
-            "exec": "delegate", "export": "delegate", "stats": "delegate", "volumes": "images", "push": "pull"}
+            "exec": "delegate", "export": "delegate", "stats": "delegate", "volumes": "images", "push": "pull",
+            "alpha": "graph", "bridge": "graph"}
 
 
 def main(argv: list[str], connect: Callable[[], Transport]) -> int:

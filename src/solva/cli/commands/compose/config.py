@@ -67,7 +67,7 @@ def _project(app: App, options: Options) -> str:
     lock = options.on("lock-image-digests")
     if lock or options.on("resolve-image-digests"):
         project = project.replace(services={
-            name: service.with_(image=_pinned(app, service.get("image"))) if service.get("image") else service
+            name: service.with_(image=pinned(app, service.get("image"))) if service.get("image") else service
             for name, service in project.services.items()})
     document = render.document(_images_only(project) if lock else project, as_json=form == "json")
     if form == "json":
@@ -87,7 +87,7 @@ def _images_only(project: Project) -> Project:
                                  for name, service in project.services.items()})
 
 
-def _pinned(app: App, image: str) -> str:
+def pinned(app: App, image: str) -> str:
     """``image`` with the digest that its registry has for it now (``GET /distribution/{name}/json``)."""
     from solva.cli.references import parse
     from solva.compose.errors import ComposeError
@@ -129,7 +129,7 @@ def _model(app: App, options: Options) -> str:
     if lock or options.on("resolve-image-digests"):
         for entry in content["services"].values():
             if "image" in entry:
-                entry["image"] = _pinned(app, entry["image"])
+                entry["image"] = pinned(app, entry["image"])
     if lock:    # nothing but images
         content = {"services": {name: {key: value for key, value in entry.items() if key == "image"}
                                 for name, entry in content["services"].items()}}
