@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from solva.client.transport import Transport
     from solva.compose.host import Listener
-    from solva.compose.observe import Observed
+    from solva.compose.observe import Container, Observed
     from solva.compose.plan import Op
     from solva.compose.project import Project
 
@@ -123,25 +123,30 @@ def subnet_conflicts(project: Project, observed: Observed, around: Survey) -> li
     return found
 
 
-def data_at_risk(observed: Observed, ops: Iterable[Op], *, renew_volumes: bool = False) -> list[str]:
-    """What the plan would lose: volumes removed, nameless volumes left behind, files in removed containers."""
+def leaving(observed: Observed, ops: Iterable[Op]) -> list[Container]:
+    """The containers that the plan removes."""
+    removed = {op.path.split("/")[2] for op in ops if op.method == "DELETE" and op.path.startswith("/containers/")}
+    return [item for item in observed.containers if item.id in removed]
+
+
+def data_at_risk(observed: Observed, ops: Iterable[Op], written: Mapping[str, int], *,
+                 renew_volumes: bool = False) -> list[str]:
+    """What the plan would lose: volumes removed, nameless volumes left behind, files in removed containers.
+    ``written``: container id -> how many files it wrote outside volumes."""
     found = []
-    removed = {op.path.split("/")[2]: op for op in ops if op.method == "DELETE" and op.path.startswith("/containers/")}
     recreated = {op.body["Labels"].get(labels.REPLACE) for op in ops if op.path == "/containers/create"}
     for op in ops:
         if op.method == "DELETE" and op.path.startswith("/volumes/"):
             found.append(f"volume {op.path.split('/')[2]}: all its data")
-    for container in observed.containers:
-        if container.id not in removed:
-            continue
+    for container in leaving(observed, ops):
         nameless = [mount["Destination"] for mount in container.data.get("Mounts") or ()
                     if mount.get("Type") == "volume" and len(mount.get("Name", "")) == 64]
         kept = container.id in recreated and not renew_volumes
         if nameless and not kept:
             what = "removed" if renew_volumes else "left behind without a container"
             found.append(f"container {container.name}: its anonymous volumes ({', '.join(nameless)}) are {what}")
-        if container.running or container.state == "exited":
-            found.append(f"container {container.name}: files written outside volumes")
+        if written.get(container.id):
+            found.append(f"container {container.name}: {written[container.id]} changed paths outside volumes")
     return found
 
 

@@ -145,7 +145,7 @@ def _curve(canvas: _Canvas, x1: float, y1: float, x2: float, y2: float, label: s
     turn = max(x2 - _GAP_X, x1)         # over several columns: straight until the last gap
     bend = max((x2 - turn) / 2, 30)
     marker = ' marker-end="url(#arrow)"' if arrow else ' stroke-dasharray="4 3"'
-    canvas.add(f'<path d="M{x1:g} {y1:g}H{turn:g}C{turn + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2 - 2:g} {y2:g}" fill="none" '
-               f'stroke="{colour}"{marker}/>')
+    canvas.add(f'<path d="M{x1:g} {y1:g}H{turn:g}C{turn + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2 - 2:g} {y2:g}" '
+               f'fill="none" stroke="{colour}"{marker}/>')
     middle = ((x1 + turn) / 2, y1 - 5) if turn > x1 else ((x1 + x2) / 2, (y1 + y2) / 2 - 5)
     canvas.text(*middle, label, size=10, colour=colour, anchor="middle")

@@ -139,12 +139,14 @@ def copy(op: Op, api: Transport) -> None:
     """A config's or secret's bytes at their path, with owner and mode."""
     import io
     import tarfile
+    import time
 
     target, data, reference = op.body
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         info = tarfile.TarInfo(target.lstrip("/"))
         info.size = len(data)
+        info.mtime = int(time.time())
         info.mode = int(str(reference.get("mode") or "0444"), 8)
         info.uid, info.gid = int(reference.get("uid") or 0), int(reference.get("gid") or 0)
         tar.addfile(info, io.BytesIO(data))

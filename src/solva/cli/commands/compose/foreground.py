@@ -6,7 +6,7 @@ import sys
 import threading
 
 from solva.cli import posix
-from solva.cli.commands.compose.logs import Printer, copy, short
+from solva.cli.commands.compose.logs import Printer, began, copy, short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Session:
         """Follow the log of one run of a container from its beginning."""
         if service not in self.shown:
             return
-        query = {"follow": True, "tail": "all", "since": data["State"].get("StartedAt") or None,
+        query = {"follow": True, "tail": "all", "since": began(data),
                  "timestamps": self.options.on("timestamps") or None}
         threading.Thread(target=copy, args=(self.app.api, identifier, self.printer, name, query), daemon=True).start()
 

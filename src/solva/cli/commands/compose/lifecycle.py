@@ -58,18 +58,23 @@ def start(app: App, options: Options) -> int:
 
 def restart(app: App, options: Options) -> int:
     from solva.compose.plan import Draft
-
-    project = app.project_or_name(options.args)
-    found = app.containers(project, options.args)
-    draft = Draft()
-    keys: dict[str, list[str]] = {}
     from solva.compose.reconcile import in_order
 
-    order = [service.name for service in in_order(project)] or sorted({item.service for item in found})
-    for name in order:
+    project = app.project_or_name(options.args)
+    app.containers(project, options.args)       # refuses an unknown name
+    order = [service.name for service in in_order(project)]
+    named = set(options.args)
+    if named and not options.on("no-deps"):
+        for name in order:
+            waits = project.services[name].depends_on
+            if any(settings.get("restart") and dependency in named for dependency, settings in waits.items()):
+                named.add(name)
+    found = [item for item in app.containers(project) if not named or item.service in named]
+    draft = Draft()
+    keys: dict[str, list[str]] = {}
+    for name in order or sorted({item.service for item in found}):
         service = project.services.get(name)
-        needs = [key for dependency, settings in (service.depends_on if service else {}).items()
-                 if settings.get("restart") and not options.on("no-deps") for key in keys.get(dependency, ())]
+        needs = [key for dependency in (service.depends_on if service else {}) for key in keys.get(dependency, ())]
         for item in found:
             if item.service == name:
                 keys.setdefault(name, []).append(draft.add(

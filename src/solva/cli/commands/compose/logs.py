@@ -182,7 +182,7 @@ def _follow(app: App, project: Project, found: list[Container], printer: Printer
                 continue
             identifier = event["Actor"]["ID"]
             try:
-                started = app.api.json("GET", f"/containers/{identifier}/json")["State"].get("StartedAt")
+                started = began(app.api.json("GET", f"/containers/{identifier}/json"))
             except NotFound:
                 continue
             begin(identifier, known.get("name", "").removeprefix(f"{project.name}-"),
@@ -194,6 +194,17 @@ def _follow(app: App, project: Project, found: list[Container], printer: Printer
     with lock:
         while running[0]:
             lock.wait()
+
+
+def began(data: dict[str, Any]) -> str | None:
+    """When an inspected container was last started, as the API's ``since``."""
+    stamp = data["State"].get("StartedAt") or ""
+    if not stamp or stamp.startswith("0001"):
+        return None
+    from solva.clock import parse_rfc3339
+
+    nanoseconds = parse_rfc3339(stamp)
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
 
 
 def when(text: str) -> str | None:

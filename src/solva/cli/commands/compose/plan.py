@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from solva.compose.observe import Observed
+    from solva.compose.observe import Container, Observed
     from solva.compose.plan import Op
     from solva.compose.project import Project
     from solva.compose.reconcile import UpOptions
@@ -45,13 +45,19 @@ def plan(app: App, options: Options) -> int:
     conflicts = [*forecast.port_conflicts(project, observed, around),
                  *forecast.subnet_conflicts(project, observed, around)]
     found: dict[str, Any] = {
-        "conflicts": conflicts, "data": forecast.data_at_risk(observed, ops, renew_volumes=changed.renew_volumes),
+        "conflicts": conflicts,
+        "data": forecast.data_at_risk(observed, ops, _written(app, forecast.leaving(observed, ops)),
+                                      renew_volumes=changed.renew_volumes),
         "stops": forecast.downtime(ops), "volumes": {} if options.on("yes") else differing, "uncertain": uncertain,
         "outside": outside, "orphans": _left(project, observed, changed)}
     if options.text("out"):
         _write(app, options.text("out"), project, observed, ops, uncertain)
     _show(layout, project, ops, found)
     return 0
+
+
+def _written(app: App, containers: list[Container]) -> dict[str, int]:
+    return {item.id: len(app.api.json("GET", f"/containers/{item.id}/changes") or ()) for item in containers}
 
 
 def _left(project: Project, observed: Observed, changed: UpOptions) -> list[str]:
