@@ -1,7 +1,7 @@
 """What a compose file must bring about, on every pair of Compose and engine that the machine has.
 
-Each scenario is an intent. `stack` runs it three times: Solva's Compose on Solva's engine and on a real dockerd, Docker's
-Compose on Solva's engine. The engine is asked for the effect, not the command line.
+Each scenario is an intent. `make` runs it three times: Solva's Compose on Solva's engine and on a real dockerd,
+Docker's Compose on Solva's engine. The engine is asked for the effect, not the command line.
 """
 
 from __future__ import annotations
@@ -246,7 +246,8 @@ networks:
             assert "can't" not in stack.read("web", f"ping -c1 -W2 {other} >/dev/null && echo {other}")
         assert set(stack.containers()["web-1"]["NetworkSettings"]["Networks"]) == {f"{stack.project}_back", name}
         stack("down", "-t", "1")
-        assert [row["Name"] for row in stack.api.json("GET", "/networks", query={"filters": {"name": [name]}})] == [name]
+        left = stack.api.json("GET", "/networks", query={"filters": {"name": [name]}})
+        assert [row["Name"] for row in left] == [name]
         assert stack.networks() == {}
     finally:
         stack("down", "-t", "0", check=False)
