@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from solva.kernel.setns import in_netns
+from suites.overlay import Machines, OverlaySuite, clear, inspect, lookup, networks, ping, place, sleeper
 from support.cluster import Lab, agent_pid, kill_machine, lab, missing_cluster, until
 from support.engine import LiveEngine, live_engine, run
 
@@ -41,88 +39,27 @@ def net(cluster: Lab) -> Iterator[str]:
         until(lambda engine=engine: not list((engine.root / "run/overlay").glob("*")), "nothing of it is left")
 
 
-def clear(engine: LiveEngine) -> None:
-    ids = engine.cli("ps", "-aq").stdout.split()
-    if ids:
-        engine.cli("rm", "-f", *ids)
+class TestSolva(OverlaySuite):
+    @pytest.fixture
+    def machines(self, cluster: Lab) -> Machines:
+        return cluster.engines[:2]
 
 
-def networks(engine: LiveEngine) -> list[str]:
-    return engine.cli("network", "ls", "--format", "{{.Name}}").stdout.split()
-
-
-def sleeper(engine: LiveEngine, net: str, name: str, *options: str, check: bool = True) -> Any:
-    return engine.cli("run", "-d", "--name", name, "--network", net, *options, "busybox", "sleep", "1000", check=check)
-
-
-def inspect(engine: LiveEngine, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(engine.cli("inspect", name).stdout)[0]
-    return found
-
-
-def place(engine: LiveEngine, name: str, net: str) -> dict[str, Any]:
-    found: dict[str, Any] = inspect(engine, name)["NetworkSettings"]["Networks"][net]
-    return found
-
-
-def netns(engine: LiveEngine, name: str) -> str:
-    return str(engine.root / "run/netns" / inspect(engine, name)["Id"])
-
-
-def ping(engine: LiveEngine, name: str, target: str, check: bool = True) -> bool:
-    done = engine.cli("exec", name, "ping", "-c", "1", "-W", "2", target, check=check)
-    return done.returncode == 0
-
-
-def lookup(engine: LiveEngine, name: str, question: str) -> set[str]:
-    text = engine.cli("exec", name, "nslookup", question, check=False).stdout
-    rows = text.partition("Name:")[2]
-    return {line.split()[-1] for line in rows.splitlines() if line.startswith("Address")}
-
-
-def test_a_network_is_everywhere_and_names_are_found(cluster: Lab, net: str) -> None:
+def test_three_hosts_and_a_new_name(cluster: Lab, net: str) -> None:
     one, two, three = cluster.engines
-    shown = json.loads(two.cli("network", "inspect", net).stdout)[0]
-    assert (shown["Scope"], shown["Driver"], shown["Attachable"]) == ("global", "overlay", True)
-    assert shown == {**json.loads(three.cli("network", "inspect", net).stdout)[0]}
-    again = three.cli("network", "create", "-d", "overlay", net, check=False)
-    assert f"network with name {net} already exists" in again.stderr
-    sleeper(one, net, "aa", "--network-alias", "both", "--hostname", "host-a")
+    shown = two.cli("network", "inspect", net).stdout
+    assert shown == three.cli("network", "inspect", net).stdout
+    sleeper(one, net, "aa", "--network-alias", "both")
     sleeper(two, net, "bb", "--network-alias", "both")
     sleeper(three, net, "cc")
-    assert ping(one, "aa", "bb")
-    assert ping(two, "bb", f"aa.{net}")
-    assert ping(three, "cc", "host-a")
+    assert ping(three, "cc", "aa")
+    assert ping(two, "bb", "cc")
     addresses = {place(engine, name, net)["IPAddress"] for engine, name in ((one, "aa"), (two, "bb"))}
-    assert lookup(three, "cc", "both") == addresses          # round robin over the hosts
-    mine = place(one, "aa", net)
-    packed = socket.inet_aton(mine["IPAddress"]).hex(":")
-    assert mine["MacAddress"] == f"02:42:{packed}"
-    reverse = three.cli("exec", "cc", "nslookup", mine["IPAddress"]).stdout
-    assert f"name = aa.{net}" in reverse
-    peers = json.loads(three.cli("network", "inspect", net).stdout)[0]["Peers"]
-    assert sorted(peer["IP"] for peer in peers) == [cluster.address(number) for number in (1, 2, 3)]
+    assert lookup(three, "cc", "both") == addresses
     one.cli("rename", "aa", "renamed")
     assert until(lambda: ping(three, "cc", "renamed", check=False), "the new name is known elsewhere")
     two.cli("rm", "-f", "bb")
     assert until(lambda: lookup(three, "cc", "bb") == set(), "the name goes with the container")
-
-
-def test_large_packets_fit(cluster: Lab, net: str) -> None:
-    one, two, _ = cluster.engines
-    sleeper(one, net, "aa")
-    sleeper(two, net, "bb")
-    target = place(two, "bb", net)["IPAddress"]
-    there = in_netns(netns(two, "bb"), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-    here = in_netns(netns(one, "aa"), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-    with there, here:
-        there.bind((target, 7000))
-        there.settimeout(10)
-        here.setsockopt(socket.IPPROTO_IP, 10, 2)      # IP_MTU_DISCOVER, IP_PMTUDISC_DO: never in pieces
-        here.sendto(bytes(1450 - 28), (target, 7000))
-        assert len(there.recv(2000)) == 1450 - 28
-        with pytest.raises(OSError, match="too long"):
-            here.sendto(bytes(1450 - 27), (target, 7000))
 
 
 def test_two_hosts_never_take_the_same(cluster: Lab, net: str) -> None:
@@ -163,18 +100,13 @@ def test_two_hosts_never_take_the_same(cluster: Lab, net: str) -> None:
         cluster.engines[1].cli("network", "rm", name)
 
 
-def test_the_way_out_and_published_ports_lead_over_the_gateway_bridge(cluster: Lab, net: str) -> None:
+def test_an_internal_network_has_no_way_out(cluster: Lab, net: str) -> None:
     one, two, _ = cluster.engines
-    one.cli("run", "-d", "--name", "web", "--network", net, "-p", "8088:80", "busybox", "sh", "-c",
-            "mkdir -p /www && echo hello > /www/index.html && exec httpd -f -h /www")
-    sleeper(two, net, "bb")
-    assert two.get(f"http://{cluster.address(1)}:8088/index.html") == b"hello\n"      # from another host
-    assert "default via 172." in one.cli("exec", "web", "ip", "route").stdout
-    assert "hello" in two.cli("exec", "bb", "wget", "-q", "-O", "-", "http://web/index.html").stdout
     two.cli("network", "create", "-d", "overlay", "--attachable", "--internal", "closed")
     until(lambda: "closed" in networks(one), "closed is everywhere")
     two.cli("run", "--rm", "--network", "closed", "busybox", "sh", "-c",
             "! ip link show eth1 && ! ip route | grep default")
+    sleeper(two, net, "bb")
     two.cli("network", "connect", "closed", "bb")
     sleeper(one, "closed", "dd")
     assert ping(two, "bb", "dd")
@@ -223,6 +155,10 @@ def test_without_etcd_what_runs_goes_on(cluster: Lab, net: str) -> None:
     until(lambda: lookup(one, "aa", "gone") == set(), "what went meanwhile is taken back")
 
 
+def netns(engine: LiveEngine, name: str) -> str:
+    return str(engine.root / "run/netns" / inspect(engine, name)["Id"])
+
+
 def clear_name(engine: LiveEngine, name: str) -> None:
     engine.cli("rm", "-f", name, check=False)
 
@@ -252,7 +188,7 @@ def test_a_killed_agent_is_replaced(cluster: Lab, net: str) -> None:
     sleeper(one, net, "aa")
     before = agent_pid(one)
     run("kill", "-9", str(before))
-    until(lambda: agent_pid(one) != before, "another agent is there")
+    until(lambda: agent_pid(one) not in (0, before), "another agent is there")
     sleeper(two, net, "bb")
     assert until(lambda: ping(one, "aa", "bb", check=False), "the new agent follows")
     assert ping(two, "bb", "aa")
@@ -310,14 +246,15 @@ def test_a_dead_host_is_forgotten_within_its_lease(cluster: Lab, net: str) -> No
 
 def test_what_is_refused(cluster: Lab, tmp_path: Path) -> None:
     one = cluster.engines[0]
-    for option, text in (("encrypted", "needs WireGuard"), ("encripted", "did you mean encrypted?"),
+    for option, text in (("encrypted", "needs WireGuard"), ("encripted=1", "did you mean encrypted?"),
                          ("com.docker.network.driver.overlay.vxlanid_list=x", "invalid syntax")):
         refused = one.cli("network", "create", "-d", "overlay", "-o", option, "bad", check=False)
         assert refused.returncode == 1
         assert text in refused.stderr
     assert "bad" not in networks(one)
-    noted = one.cli("network", "create", "-d", "overlay2", "plain")
+    noted = one.cli("network", "create", "-d", "overlay2", "-o", "strange=1", "plain")
     assert "storage driver" in noted.stderr
+    assert "has no option strange" in noted.stderr
     assert json.loads(one.cli("network", "inspect", "plain").stdout)[0]["Driver"] == "overlay"
     refused = sleeper(one, "plain", "xx", check=False)
     assert "network plain not manually attachable" in refused.stderr

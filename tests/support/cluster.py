@@ -167,7 +167,8 @@ def lab(root: Path, name: str, hosts: int = 2, lease: int = 4, *, start: bool = 
 
 
 def agent_pid(engine: LiveEngine) -> int:
-    return int((engine.root / "run/cluster/agent.pid").read_text())
+    """Of the living agent; 0 while there is none."""
+    return int((engine.root / "run/cluster/agent.pid").read_text() or 0)
 
 
 def kill_machine(engine: LiveEngine) -> None:

@@ -148,10 +148,8 @@ class OverlayDriver:
     def parse(self, network: Network) -> DriverNetwork:
         options = network.options
         for key in options:
-            if key not in _KNOWN:
-                near = difflib.get_close_matches(key, _KNOWN, 1)
-                raise InvalidParameter(f"driver overlay has no option {key}"
-                                       + (f"; did you mean {near[0]}?" if near else f"; it has {', '.join(_KNOWN)}"))
+            if key != ENCRYPTED and difflib.get_close_matches(key.lower(), [ENCRYPTED], cutoff=0.8):
+                raise InvalidParameter(f"driver overlay has no option {key}; did you mean {ENCRYPTED}?")
         encrypted = ENCRYPTED in options and (not options[ENCRYPTED] or parse.boolean(options, ENCRYPTED, False))
         mtu = parse.number(options, MTU, 0)
         if mtu and not 68 <= mtu <= 65535 - vxlan.OVERHEAD4:
@@ -162,7 +160,7 @@ class OverlayDriver:
         data = network.driver_data
         return DriverNetwork(network, OverlayOptions(
             vni=int(data.get("vni", vni)), mtu=int(data.get("mtu", mtu)), flood=parse.boolean(options, FLOOD, False),
-            encrypted=encrypted))
+            encrypted=encrypted), parse.unknown(options, _KNOWN, self.name))
 
     def _number(self, options: Mapping[str, str], networks: Mapping[str, NetworkRow]) -> int:
         taken = {row.vni: row.name for row in networks.values()}
