@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from solva.kernel.setns import in_netns
-from support.engine import LiveEngine, missing, run
+
+from .engine import LiveEngine, missing, run
 
 STORE = "10.203.0.1"
 PORT = 2379

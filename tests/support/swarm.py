@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from solva.errors import SolvaError
-from support.engine import LiveEngine, run
+
+from .engine import LiveEngine, run
 
 PEER_ROOT = Path(os.environ.get("SOLVA_PEER_ROOT", "/var/cache/solva/peer"))
 _INNER = """\

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -46,8 +47,8 @@ def _prepare(side: Side) -> None:
     if reason:
         raise CannotMeasure(reason)
     hosts = _HOSTS[side.name] = Hosts(_iperf3())
-    root = Path(side.folder) / f"overlay-{side.name}"
-    root.mkdir(exist_ok=True)
+    root = Path(tempfile.mkdtemp(prefix=f"overlay-{side.name}-", dir=side.folder))
+    hosts.stack.callback(shutil.rmtree, root, ignore_errors=True)
     if side.name == "solva":
         machines: list[LiveEngine] = hosts.stack.enter_context(cluster.lab(root, "sbov", hosts=2)).engines
     else:
