@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ LEASE = 4
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with lab(tmp_path_factory.mktemp("overlay"), "ovl", hosts=3, lease=LEASE) as made:
+    with lab(tmp_path_factory.mktemp("overlay"), f"ovl-{os.getpid()}", hosts=3, lease=LEASE) as made:
         yield made
 
 
@@ -260,7 +261,7 @@ def test_what_is_refused(cluster: Lab, tmp_path: Path) -> None:
     assert "network plain not manually attachable" in refused.stderr
     one.cli("rm", "-f", "xx")
     one.cli("network", "rm", "plain")
-    with live_engine(tmp_path / "alone", "ovl-alone") as alone:
+    with live_engine(tmp_path / "alone", f"ovl-a-{os.getpid()}") as alone:
         refused = alone.cli("network", "create", "-d", "overlay", "any", check=False)
         assert "This node is not a swarm manager" in refused.stderr
         assert "--cluster etcd://HOST:2379 --advertise ADDRESS" in refused.stderr

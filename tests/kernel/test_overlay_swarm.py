@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.root, pytest.mark.peer, pytest.mark.skipif(bool(missin
 
 @pytest.fixture(scope="module")
 def dockers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    with swarm(tmp_path_factory.mktemp("swarm"), "ovd") as machines:
+    with swarm(tmp_path_factory.mktemp("swarm"), f"ovd-{os.getpid()}") as machines:
         yield list(machines)
 
 

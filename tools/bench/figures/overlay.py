@@ -4,6 +4,7 @@ two engines with an etcd, two dockerds in a Swarm."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -50,9 +51,10 @@ def _prepare(side: Side) -> None:
     root = Path(tempfile.mkdtemp(prefix=f"overlay-{side.name}-", dir=side.folder))
     hosts.stack.callback(shutil.rmtree, root, ignore_errors=True)
     if side.name == "solva":
-        machines: list[LiveEngine] = hosts.stack.enter_context(cluster.lab(root, "sbov", hosts=2)).engines
+        lab = hosts.stack.enter_context(cluster.lab(root, f"sbov-{os.getpid()}", hosts=2))
+        machines: list[LiveEngine] = lab.engines
     else:
-        machines = list(hosts.stack.enter_context(swarm.swarm(root, "sbod")))
+        machines = list(hosts.stack.enter_context(swarm.swarm(root, f"sbod-{os.getpid()}")))
     machines[0].cli("network", "create", "-d", "overlay", "--attachable", "wide")
     for number, machine in enumerate(machines):
         cluster.until(lambda machine=machine: machine.cli("network", "inspect", "wide", check=False).returncode == 0,
