@@ -137,6 +137,7 @@ class Collector:
         return Party(
             "container", container.name, container.name, state=container.state.status,
             exit_code=container.state.exit_code, mode=mode if mode in ("host", "none") else "bridge",
+            shares=owner.name if owner is not container else "",
             places=self._places(container, sandbox, kernel), listeners=listening,
             published=published(container.name, sandbox) if sandbox else ())
 

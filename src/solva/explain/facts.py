@@ -76,6 +76,7 @@ class Party:
 
     ``state``: of a container, Docker's word; ``mode``: bridge, host, none. ``resolved``: what the first end's resolver
     says of ``asked``, None where nobody was asked. ``near``: names that look like an unknown one.
+    ``shares``: the container whose network namespace it has joined.
     """
 
     kind: Kind
@@ -90,6 +91,7 @@ class Party:
     listeners: tuple[Listener, ...] = ()
     resolved: tuple[str, ...] | None = None
     near: tuple[str, ...] = ()
+    shares: str = ""
 
     def __str__(self) -> str:
         return self.name or self.asked

@@ -28,7 +28,8 @@ def go(walk: Walk) -> None:
     elif local:
         _host_to_world(walk)
     else:
-        walk.unknown("route", f"from {source} to {target} nothing passes this machine")
+        raise walk.fail("route", f"from {source} to {target} nothing passes this machine",
+                        "neither end is a container or this host", "name a container or host as one of the ends")
 
 
 def takes(bound: str, address: str) -> bool:
@@ -158,6 +159,10 @@ def _outside_to_container(walk: Walk) -> None:
                         f"all networks of {target} are internal ({names}): publishing has no effect there",
                         f"solva network connect bridge {target}, and recreate it with -p for the port")
     direct = _direct(walk, target)
+    if direct is not None and direct.driver in ("macvlan", "ipvlan"):
+        walk.ok("route", "straight from the LAN: this machine's rules do not see it")
+        walk.listener(target, walk.address, question.port, str(target))
+        return
     port = _published(walk, target, direct)
     place = direct if port is None else _place_of(target, port) or target.places[0]
     assert place is not None      # without a published port there is a direct place, or the walk has ended
@@ -208,7 +213,7 @@ def _published(walk: Walk, target: Party, direct: Place | None) -> Published | N
     rows = [each for each in target.published if each.proto == question.proto and each.host_port]
     wanted = [each for each in rows if question.port in (0, each.port)] or \
              [each for each in rows if each.host_port == question.port]
-    if direct is not None and (not wanted or direct.driver in ("macvlan", "ipvlan")):
+    if direct is not None and not wanted:
         return None
     port = question.port or "PORT"
     if not wanted:

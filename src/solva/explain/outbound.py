@@ -86,6 +86,10 @@ def _shared(walk: Walk, source: Party, target: Party) -> tuple[Place, Place]:
         raise walk.fail("names", f"{source} resolves {target.asked} to {', '.join(resolved)}, which is not {target}",
                         f"in {source} the name {target.asked} leads to {resolved[0]}: /etc/hosts or another alias "
                         f"hides {target}", f"see who has it: solva exec {source} cat /etc/hosts")
+    if target.shares:
+        raise walk.fail("names", f"{target} has no name on {theirs.network}: it is in the network of {target.shares}",
+                        f"{target} shares the network of {target.shares} and is known there by that name only",
+                        f"use {target.shares} in place of {target}")
     raise walk.fail("names", f"{source} cannot resolve {target.asked}",
                     f"the resolver of {source} does not answer for {target.asked}",
                     "solva network dns   (the name server's state); /etc/resolv.conf of the container must name "
@@ -233,5 +237,11 @@ def _no_way_out(walk: Walk, source: Party) -> Stop:
         return walk.fail("route", f"{source} has no default route: its networks are internal ({names})",
                         f"all networks of {source} are internal ({names}): they lead nowhere on purpose",
                         f"solva network connect bridge {source}   (or create the network without --internal)")
+    bare = next((each for each in source.places if each.driver in ("macvlan", "ipvlan") and not each.internal), None)
+    if bare is not None:
+        return walk.fail("route", f"network {bare.network} ({bare.driver}) was created without a gateway",
+                         f"network {bare.network} has no gateway, so {source} knows no way beyond its own LAN",
+                         "create it with --gateway ROUTER (the LAN's router), or: "
+                         f"solva network connect bridge {source}")
     return walk.fail("route", f"{source} has no default route (networks: {names})",
                     f"no network of {source} is a way out ({names})", f"solva network connect bridge {source}")

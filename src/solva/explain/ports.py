@@ -90,7 +90,8 @@ async def _row(owner: tuple[str, str, str], party: Party, port: Published, machi
     if not carried and lan == "yes":
         lan, cause = "no", "the host's IPv6 is not carried to a container without IPv6"
     verified = [f"{where}: {said}" for where, said in ((near, inner_says), (outer, outer_says)) if said and where]
-    troubles = [said for said in (outer_says, inner_says) if said not in ("", "connected")]
+    troubles = [f"{said} at {where}" for where, said in ((outer, outer_says), (near, inner_says))
+                if said not in ("", "connected")]
     note = cause if lan != "yes" else "".join(troubles[:1])
     if loopback(port.host_ip) and not unspecified(port.host_ip):
         note = _local_cause(party, port, machine) if troubles else "for this host only, as published"

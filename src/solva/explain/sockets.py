@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
+from solva.dns import paths
 from solva.explain.facts import Listener
 from solva.kernel.setns import in_netns
 
@@ -15,6 +16,7 @@ def listeners(netns: str) -> tuple[Listener, ...]:
     """TCP sockets that listen and UDP sockets that are not connected, in the namespace at a path ("": this thread's).
     Blocks for a millisecond."""
     found = in_netns(netns, _read) if netns else _read()
+    found = [each for each in found if (each.address, each.port) != (paths.ADDRESS, paths.PORT)]      # the name server
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.port, each.proto, each.address)))
 
 

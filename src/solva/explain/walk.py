@@ -139,6 +139,14 @@ def walk(question: Question, machine: Machine) -> Answer:
 
 def _go(progress: Walk) -> None:
     source, target = progress.question.source, progress.question.target
+    if target.kind == "unknown" and "." in target.asked and not target.near and source.kind == "container":
+        progress.runs(source)
+        raise progress.fail("names", f"{source} cannot resolve {target.asked}",
+                            f"no resolver that {source} asks knows {target.asked}"
+                            + (": its networks are internal, where outside names are not resolved"
+                               if source.places and all(place.internal for place in source.places) else ""),
+                            f"solva exec {source} cat /etc/resolv.conf (ExtServers: who is asked); "
+                            "solva network dns --log on")
     if target.kind == "unknown":
         hint = f"did you mean {' or '.join(target.near)}?" if target.near else "solva ps -a lists the containers"
         raise progress.fail("names", f"{target.asked} is no container, address or name that {source} can resolve",
