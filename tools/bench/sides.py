@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,10 +71,10 @@ class Side:
 
     ``socket``: the API's, from where this process is. ``netns``: path of the engine's network namespace, where its
     published ports are. ``folder``: files for commands, at the same path on both sides. ``prefix``: what the names of
-    all that a figure makes begin with.
+    all that a figure makes begin with; another run's on the same peer is another.
     """
 
-    prefix = "sbench"
+    prefix = f"sbench{os.getpid()}"
 
     def __init__(self, name: str, socket: Path, netns: str, folder: Path, command: list[str], env: dict[str, str],
                  pid: int) -> None:
@@ -121,18 +122,23 @@ class Side:
         """The processes that are there when no container is, by what they are."""
         raise NotImplementedError
 
+    def ours(self, name: str) -> bool:
+        """Whether an object of this name is this run's, or of a run that has ended."""
+        found = re.match(r"/?sbench(\d+)", name)
+        return bool(found) and (int(found[1]) == os.getpid() or not os.path.exists(f"/proc/{found[1]}"))
+
     def clear(self) -> None:
-        """Remove every container, network and volume whose name begins with ``prefix``."""
+        """Remove every container, network and volume of ours."""
         rows = self.api.json("GET", "/containers/json", query={"all": True})
         for row in rows:
-            if any(name.startswith(f"/{self.prefix}") for name in row["Names"]):
+            if any(self.ours(name) for name in row["Names"]):
                 self.api.json("DELETE", f"/containers/{row['Id']}", query={"force": True, "v": True})
         for row in self.api.json("GET", "/networks"):
-            if row["Name"].startswith(self.prefix):
+            if self.ours(row["Name"]):
                 self.api.json("DELETE", f"/networks/{row['Id']}")
         # only of local: a volume plugin that does not answer holds a list of all for 15 s
         for row in self.api.json("GET", "/volumes", query={"filters": {"driver": ["local"]}})["Volumes"] or []:
-            if row["Name"].startswith(self.prefix):
+            if self.ours(row["Name"]):
                 self.api.json("DELETE", f"/volumes/{row['Name']}")
 
     def close(self) -> None:
