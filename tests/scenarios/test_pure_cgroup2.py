@@ -13,7 +13,7 @@ SCRIPT = r"""
 say() { name=$1; shift; echo "$name=$("$@" 2>&1 | tr '\n' ' ' | sed 's/ *$//')"; }
 cd /tmp
 PYTHONPATH=/project/src:/project/packages python3 -m solva.engine >/tmp/engine.log 2>&1 &
-until solva version >/dev/null 2>&1; do
+until [ -S /run/solva/solva.sock ]; do
     kill -0 $! && [ "$(cut -d. -f1 /proc/uptime)" -lt 400 ] || { cat /tmp/engine.log; exit 9; }
     sleep 0.3
 done

@@ -7,7 +7,9 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+    from solva.cli.flags import Command
     from solva.client.transport import Transport
 
 VERBS = {
@@ -55,6 +57,16 @@ _MODULES = {"convert": "config", "stop": "lifecycle", "start": "lifecycle", "res
             "alpha": "graph", "bridge": "graph"}
 
 
+def command(name: str) -> Command:
+    """The verb of that name; LookupError where there is none."""
+    if name not in VERBS and name not in _MODULES:
+        raise LookupError(name)
+    module_name = f"solva.cli.commands.compose.{_MODULES.get(name, name)}"
+    __import__(module_name)
+    found: Command = sys.modules[module_name].COMMANDS["config" if name == "convert" else name]
+    return found
+
+
 def main(argv: list[str], connect: Callable[[], Transport]) -> int:
     """Do what ``argv`` (after ``compose``) says; the exit status."""
     from solva.cli.commands.compose.app import GLOBAL, App
@@ -80,19 +92,18 @@ def main(argv: list[str], connect: Callable[[], Transport]) -> int:
             return 0
         if name not in VERBS and name not in _MODULES:
             raise CommandError(f'unknown docker command: "compose {name}"{_near(name)}')
-        module_name = f"solva.cli.commands.compose.{_MODULES.get(name, name)}"
-        __import__(module_name)
-        command = sys.modules[module_name].COMMANDS["config" if name == "convert" else name]
+        verb = command(name)
         try:
-            parsed = parse(command, rest)
+            parsed = parse(verb, rest)
         except HelpWanted:
             from solva.cli import help as texts
 
-            sys.stdout.write(texts.command_help(command) + "\n")
+            sys.stdout.write(texts.command_help(verb) + "\n")
             return 0
         app = App(options, connect)
         app.dry_run |= parsed.on("dry-run")
-        status: int = command.run(app, parsed)
+        run: Any = verb.run      # a compose verb takes the `App`
+        status: int = run(app, parsed)
         return status
     except ComposeError as error:
         return _fail(str(error), error.status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from solva.cli.catalog import GROUPS, VERBS
-from solva.cli.errors import CommandError
+from solva.cli.errors import CommandError, Exit
 from solva.cli.flags import Command
 from solva.errors import SolvaError
 
@@ -50,6 +50,7 @@ _KINDS = {
     "network rm": "network", "network why": "end", "ports": "container", "volume inspect": "volume",
     "volume rm": "volume", "context use": "context", "context rm": "context", "context inspect": "context",
 }
+_VALUES = {"--network": "network", "--net": "network", "--volumes-from": "container", "--link": "container"}
 
 
 def run(session: Session, options: Options) -> int:
@@ -65,7 +66,7 @@ def complete(session: Session, words: list[str]) -> int:
     """Print, one a line, what the last of ``words`` may become. Nothing is started, nothing fails."""
     try:
         found = candidates(session, words[:-1], words[-1] if words else "")
-    except (SolvaError, CommandError):
+    except (SolvaError, CommandError, Exit, LookupError, OSError):
         found = []
     sys.stdout.write("".join(f"{word}\n" for word in found))
     return 0
@@ -80,6 +81,10 @@ def candidates(session: Session, before: list[str], current: str) -> list[str]:
         every = _GLOBAL if current.startswith("-") else (*VERBS, *GROUPS, "compose")
         return sorted(word for word in every if word.startswith(current))
     name = plain[0]
+    if name == "compose":
+        return _compose(session, before[before.index("compose") + 1:], current)
+    if before[-1] in _VALUES:
+        return [word for word in _objects(session, _VALUES[before[-1]]) if word.startswith(current)]
     if name in GROUPS:
         verbs = GROUPS[name][1]
         if len(plain) == 1:
@@ -92,11 +97,38 @@ def candidates(session: Session, before: list[str], current: str) -> list[str]:
     else:
         return []
     if current.startswith("-"):
-        flags = [f"--{flag.name}" for flag in command.flags if not flag.hidden]
-        return sorted(flag for flag in {*flags, "--help"} if flag.startswith(current))
+        return _flags(command, current)
     if name == "completion":
         return [shell for shell in sorted(_SCRIPTS) if shell.startswith(current)]
     return [word for word in _objects(session, _KINDS.get(command.name, "")) if word.startswith(current)]
+
+
+def _flags(command: Command, current: str) -> list[str]:
+    flags = [f"--{flag.name}" for flag in command.flags if not flag.hidden]
+    return sorted(flag for flag in {*flags, "--help"} if flag.startswith(current))
+
+
+def _compose(session: Session, words: list[str], current: str) -> list[str]:
+    """Verbs, flags, and the services of the files that ``words`` and the folder name."""
+    from solva.cli.commands import compose
+    from solva.cli.commands.compose.app import GLOBAL, App
+    from solva.cli.flags import parse
+
+    valued = {text for flag in GLOBAL.flags if flag.kind != "bool"
+              for text in (f"--{flag.name}", f"-{flag.shorthand}" if flag.shorthand else "")}
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] in valued else 1
+    if index >= len(words):
+        verbs = sorted(verb for verb in compose.VERBS if verb.startswith(current))
+        return [] if index > len(words) else _flags(GLOBAL, current) if current.startswith("-") else verbs
+    command = compose.command(words[index])
+    if current.startswith("-"):
+        return _flags(command, current)
+    if command.arity == (0, 0):
+        return []
+    services = App(parse(GLOBAL, words[:index + 1]), session.connect).project([]).services
+    return sorted(name for name in services if name.startswith(current))
 
 
 def _objects(session: Session, kind: str) -> list[str]:
