@@ -164,7 +164,8 @@ async def reserve(core: Core, container: Container) -> list[str]:
             labels = dict(spec.get("Labels", {}))
             if point.anonymous:
                 labels["com.docker.volume.anonymous"] = ""
-            volume = await core.volumes.create(point.name, point.driver, options, labels)
+            driver = point.driver or ("local" if point.anonymous else "")      # "": whoever has one of this name
+            volume = await core.volumes.create(point.name, driver, options, labels)
             if point.anonymous:
                 made.append(point.name)
             point.source = str(volume.get("Mountpoint", ""))

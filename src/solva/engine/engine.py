@@ -27,6 +27,7 @@ from solva.ids import new_id
 from solva.images.service import ImageService
 from solva.networks.drivers.cni import CniDriver
 from solva.networks.drivers.overlay import OverlayDriver
+from solva.networks.host import Host
 from solva.networks.ipam.subnets import PoolSource
 from solva.networks.model import DnsConfig
 from solva.networks.plugins import NetworkPlugins
@@ -77,7 +78,7 @@ class Engine:
         membership = self._membership()
         self.networks = NetworkService(self._store, self.bus, clock, self._names, run,
                                        NetworkSettings(config.bip, pools, dns),
-                                       plugins=lambda host: NetworkPlugins(host, plugins),
+                                       plugins=lambda host: self._network_plugins(host, plugins, membership),
                                        extra=[lambda host: CniDriver(host, Runner(config.plugins.timeout)),
                                               lambda host: OverlayDriver(host, membership)])
         self._runtime = Crun(self._spawner, run)
@@ -103,6 +104,28 @@ class Engine:
         if self._config.cluster is None:
             return None
         return Membership(self._config.run_root, cluster.resolve(self._config.cluster, self._identity()))
+
+    def _network_plugins(self, host: Host, plugins: Plugins, membership: Membership | None) -> NetworkPlugins:
+        if membership is None:
+            self._told = NetworkPlugins(host, plugins)
+        else:
+            state = membership.state
+            self._told = NetworkPlugins(host, plugins, lambda: {key: row.address for key, row in state.hosts.items()},
+                                        membership.config.host)
+        self._cluster = membership
+        return self._told
+
+    def _tell_hosts(self) -> None:
+        """Plugins hear of the cluster's hosts as soon as the overlay driver does."""
+        if self._cluster is not None:
+            before, told = self._cluster.changed, self._told
+
+            def changed() -> None:
+                before()
+                told.moved()
+
+            self._cluster.changed = changed
+            told.moved()
 
     def _image_chains(self) -> set[str]:
         images = self.images.store
@@ -150,6 +173,7 @@ class Engine:
         await self.snapshots.start()
         await self._names.start()
         await self.networks.start()
+        self._tell_hosts()
         await self.volumes.start()
         await self.builder.start()
         await self.containers.start_service()
@@ -169,6 +193,7 @@ class Engine:
         """Answer what is under way, then let go; nothing of a container ends."""
         await self._app.close()
         await self.containers.stop_service()
+        await self._told.close()
         await self.networks.stop()
         await self._names.stop()
         self._spawner.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from solva.plugins.errors import PluginError
 from solva.plugins.network import EndpointInterface, IpamData, Joined
 
 SPACE = "address_space"      # in Pool.data
+_NAME = re.compile(r"[A-Za-z0-9_.@-]+\Z")
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
@@ -103,7 +105,7 @@ def interface_name(names: wire.InterfaceName, endpoint: Endpoint, sandbox: Sandb
     if endpoint.config.driver_opts.get(wishes.IFNAME_OPTION):
         return endpoint.ifname
     wanted = names.DstName or names.DstPrefix or "eth"
-    if not 0 < len(wanted) < (16 if names.DstName else 13) or any(char in "/:" or char <= " " for char in wanted):
+    if not _NAME.match(wanted) or len(wanted) > (15 if names.DstName else 12):
         raise PluginError(f"failed to set interface name: {wanted[:100]!r} is none")
     taken = {other.ifname for other in sandbox.endpoints}
     if names.DstName:
