@@ -19,7 +19,6 @@ from solva.containers.steps import StepRunner
 from solva.dns.client import NameService
 from solva.engine import cluster
 from solva.engine.system import Sources, System
-from solva.errors import NotImplementedHere
 from solva.events.bus import EventBus
 from solva.explain.service import ExplainService
 from solva.explain.service import Sources as ExplainSources
@@ -68,8 +67,8 @@ class Engine:
         self.content = ContentStore(data / "content")
         self.layers = LayerStore(data / "snapshots", self._store)
         self.snapshots = Snapshotter(data / "snapshots", self._store, self.layers, self.content)
-        registries = RegistryConfig({host: list(urls) for host, urls in config.mirrors.items()},
-                                    frozenset(config.insecure_registries))
+        self._registries = registries = RegistryConfig(
+            {host: list(urls) for host, urls in config.mirrors.items()}, frozenset(config.insecure_registries))
         self.images = ImageService(self._store, self.bus, clock, self.content, self.layers, self.snapshots, registries)
         plugins = Plugins(config.plugins)
         self.volumes = VolumeService(data / "volumes", self._store, self.bus, clock, plugins)
@@ -154,12 +153,17 @@ class Engine:
         async def volumes() -> list[Json]:
             return await self.volumes.usage_rows()
 
+        async def log_in(body: Json) -> Json:
+            from solva.registry.login import log_in
+
+            return await log_in(body, self._registries)
+
         async def cache() -> list[Json]:
             return self.builder.usage()
 
         return Sources(
             container_states=self.containers.counts, container_rows=containers, image_rows=images, layers_size=layers,
-            volume_rows=volumes, cache_rows=cache, log_in=_log_in, network_drivers=self.networks.drivers,
+volume_rows=volumes, cache_rows=cache, log_in=log_in, network_drivers=self.networks.drivers,
             volume_drivers=self.volumes.drivers, runtime_version=self._runtime_version,
             warnings=list, cgroup_version=lambda: "2" if self._spawner.layout.version == 2 else "1")
 
@@ -200,10 +204,6 @@ class Engine:
         self._store.close()
         if self._own_socket:      # systemd's stays: it goes on listening there
             self._config.socket.unlink(missing_ok=True)
-
-
-async def _log_in(_: Json) -> Json:
-    raise NotImplementedHere("the engine does not try credentials at a registry yet; `solva login` stores them")
 
 
 def _group() -> int | None:

@@ -51,6 +51,7 @@ class ImageService:
         self.in_use: Callable[[str], list[str]] = _nobody
         self.running: Callable[[str], list[str]] = _nobody
         self.apply_changes: Callable[[Json, list[str]], Json] | None = None
+        self._registries = registries
         self._content = content
         self._layers = layers
         self._bus = bus
@@ -143,7 +144,9 @@ class ImageService:
         return {"Descriptor": {"mediaType": kind, "digest": raw.digest, "size": len(raw.data)}, "Platforms": platforms}
 
     async def search(self, term: str, limit: int, filters: Filters) -> Rows:
-        raise NotImplementedHere("search: Docker Hub's search API is not spoken by Solva")
+        from solva.registry.search import search
+
+        return await search(term, limit, filters, self._registries)
 
     # -- changing
 

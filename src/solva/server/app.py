@@ -93,10 +93,9 @@ class App:
         """One request to its answer."""
         try:
             self._negotiate(request)
-            route, params, other = self._router.find(request.method, request.path)
+            route, params = self._router.find(request.method, request.path)
             if route is None:
-                message = "405 method not allowed" if other else "page not found"
-                request.respond(405 if other else 404, msgspec.json.encode({"message": message}))
+                request.respond(404, b'{"message":"page not found"}\n')
                 return
             request.params = params
             if route.abandons:

@@ -15,12 +15,14 @@ Handler = Callable[["Request"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. ``abandons``: stops when the client leaves; else it runs to its end regardless."""
+    """One operation. ``abandons``: stops when the client leaves; else it runs to its end regardless. ``absent``: what
+    it answers and why, where it does not do what Docker does (docs/api.md is made of it)."""
 
     method: str
     pattern: str
     handler: Handler
     abandons: bool = False
+    absent: str = ""
 
 
 class Router:
@@ -37,21 +39,19 @@ class Router:
                 parts = tuple(route.pattern.strip("/").split("/"))
                 self._by_head.setdefault(parts[0], []).append((route, parts))
 
-    def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str], bool]:
-        """The route, its parameters, and whether the path is known with another method."""
+    def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+        """The route and its parameters. A known path with another method is not found either, as in Docker."""
         exact = self._exact.get((method, path))
         if exact is not None:
-            return exact, {}, False
+            return exact, {}
         segments = path.strip("/").split("/")
-        other = any(key[1] == path for key in self._exact)
         for route, parts in self._by_head.get(segments[0], ()):
             params = match(parts, segments)
             if params is None:
                 continue
             if route.method == method or (method == "HEAD" and route.method == "GET"):
-                return route, params, False
-            other = True
-        return None, {}, other
+                return route, params
+        return None, {}
 
 
 def match(parts: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:

@@ -17,9 +17,10 @@ def all_routes(backends: Backends) -> list[Route]:
     from solva.server.routes.images import ImageRoutes
     from solva.server.routes.networks import NetworkRoutes
     from solva.server.routes.solva import SolvaRoutes
+    from solva.server.routes.swarm import SwarmRoutes
     from solva.server.routes.system import SystemRoutes
     from solva.server.routes.volumes import VolumeRoutes
 
     kinds = (SystemRoutes, ContainerRoutes, ExecRoutes, ImageRoutes, NetworkRoutes, VolumeRoutes, BuildRoutes,
-             SolvaRoutes)
+             SwarmRoutes, SolvaRoutes)
     return [route for kind in kinds for route in kind(backends).routes()]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from solva.api.types.build import BuildOptions
-from solva.errors import InvalidParameter
+from solva.errors import InvalidParameter, NotImplementedHere, SystemFailure
 from solva.server.json import filters, header_json, reply
 from solva.server.progress import progress_stream
 from solva.server.routing import Route
@@ -23,11 +24,13 @@ class BuildRoutes:
 
     def __init__(self, backends: Backends) -> None:
         self._builder = backends.builder
+        self._running: dict[str, asyncio.Task[None]] = {}       # by the client's build id
 
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/build", self.build, abandons=True),
             Route("POST", "/build/prune", self.prune),
+            Route("POST", "/build/cancel", self.cancel),
             Route("POST", "/session", self.session, abandons=True),
             Route("POST", "/grpc", self.grpc, abandons=True),
         ]
@@ -40,12 +43,34 @@ class BuildRoutes:
         auth = header_json(request, "X-Registry-Config")
 
         async def build(progress: Callable[[dict[str, Any]], None]) -> None:
-            await self._builder.build(options, request.chunks(), auth, progress)
+            task, name = asyncio.current_task(), request.query.get("buildid", "")
+            if name and task is not None:
+                self._running[name] = task
+            try:
+                await self._builder.build(options, request.chunks(), auth, progress)
+            except asyncio.CancelledError:
+                if self._running.pop(name, None) is None and name:
+                    raise SystemFailure("context canceled") from None
+                raise
+            finally:
+                self._running.pop(name, None)
         await progress_stream(request, build)
+
+    async def cancel(self, request: Request) -> None:
+        name = request.query.get("id", "")
+        if not name:
+            raise InvalidParameter("build ID not provided")
+        task = self._running.pop(name, None)
+        if task is not None:
+            task.cancel()
+        request.respond(200)
 
     async def prune(self, request: Request) -> None:
         await request.body()
-        keep = request.integer("keep-storage", request.integer("reserved-space", 0))
+        if request.integer("min-free-space", 0):
+            raise NotImplementedHere("min-free-space is not done: name what may stay (reserved-space, max-used-space)")
+        keep = max(request.integer("reserved-space", request.integer("keep-storage", 0)),
+                   request.integer("max-used-space", 0))
         deleted, space = await self._builder.prune(all=request.flag("all"), keep=keep, filters=filters(request))
         reply(request, {"CachesDeleted": deleted, "SpaceReclaimed": space})
 

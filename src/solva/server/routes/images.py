@@ -103,7 +103,7 @@ class ImageRoutes:
         reply(request, {"ImagesDeleted": deleted, "SpaceReclaimed": space})
 
     async def search(self, request: Request) -> None:
-        limit = request.integer("limit", 25)
+        limit = request.integer("limit", 0)
         reply(request, await self._images.search(request.query.get("term", ""), limit, filters(request)))
 
     async def save(self, request: Request) -> None:

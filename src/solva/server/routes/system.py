@@ -1,4 +1,4 @@
-"""/_ping, /version, /info, /events, /auth, /system/df, and the swarm endpoints of an engine that is in none."""
+"""/_ping, /version, /info, /events, /auth, /system/df."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from solva.errors import InvalidParameter, NotFound, NotImplementedHere, Unavailable
+from solva.errors import InvalidParameter, NotFound, NotImplementedHere
 from solva.server import versions
 from solva.server.json import decode, filters, moment, reply
 from solva.server.routing import Route
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from solva.server.backend import Backends
     from solva.server.http import Request
 
-NO_SWARM = ('This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
-            "swarm and try again.")
+
+_NO_STORE = "501: Docker's plugin store is not spoken"
 
 
 class SystemRoutes:
@@ -34,20 +34,14 @@ class SystemRoutes:
             Route("GET", "/events", self.events, abandons=True),
             Route("POST", "/auth", self.auth),
             Route("GET", "/system/df", self.disk_usage),
-            *(Route("GET", path, self.no_swarm)
-              for path in ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs", "/swarm/unlockkey")),
-            *(Route("POST", path, self.no_swarm)
-              for path in ("/swarm/update", "/swarm/leave", "/services/create", "/secrets/create",
-                           "/configs/create")),
-            *(Route("POST", path, self.no_swarm_ever) for path in ("/swarm/init", "/swarm/join", "/swarm/unlock")),
-            *(Route(method, f"/{kind}/{{id...}}", self.no_swarm)
-              for kind in ("nodes", "services", "tasks", "secrets", "configs") for method in ("GET", "POST", "DELETE")),
             Route("GET", "/plugins", self.no_plugins),
-            *(Route(method, "/plugins/{name...}", self.plugins_absent) for method in ("GET", "POST", "DELETE")),
+            *(Route(method, "/plugins/{name...}", self.plugins_absent, absent=_NO_STORE)
+              for method in ("GET", "POST", "DELETE")),
         ]
 
     async def ping(self, request: Request) -> None:
-        extra = "Builder-Version: 2\r\nSwarm: inactive\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+        extra = ("Builder-Version: 2\r\nSwarm: inactive\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+                 "Pragma: no-cache\r\n")
         request.respond(200, b"OK", "text/plain; charset=utf-8", extra)
 
     async def version(self, request: Request) -> None:
@@ -78,12 +72,6 @@ class SystemRoutes:
                 continue
             await stream.write(encode(event) + b"\n")
         stream.end()
-
-    async def no_swarm(self, request: Request) -> None:
-        raise Unavailable(NO_SWARM)
-
-    async def no_swarm_ever(self, request: Request) -> None:
-        raise NotImplementedHere("Solva has no swarm mode; overlay networks join engines through etcd instead")
 
     async def no_plugins(self, request: Request) -> None:
         reply(request, [])
