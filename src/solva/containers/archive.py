@@ -92,7 +92,7 @@ async def _stat(container: Container, view: _View, path: str) -> dict[str, Any]:
     try:
         info, target = await asyncio.to_thread(view.call, look)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"Could not find the file {path} in container {container.id}") from None
+        raise NotFound(f"Could not find the file {path} in container {container.name}") from None
     if target:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(place), target))
     mode = modes.S_IMODE(info.st_mode) & 0o777 | _GO_KINDS.get(modes.S_IFMT(info.st_mode), 0)
@@ -170,6 +170,8 @@ async def _stream(view: _View, write: Callable[[BinaryIO], None]) -> AsyncIterat
 async def put(core: Core, container: Container, path: str, data: AsyncIterator[bytes], *, no_overwrite: bool,
               as_user: bool) -> None:
     """Unpack a tar stream into directory ``path``. ``as_user``: what is made belongs to the container's user."""
+    if _read_only_mount(container, path):
+        raise InvalidParameter("mounted volume is marked read-only")
     if container.host_config.readonly_rootfs and not _in_volume(container, path):
         raise Forbidden("container rootfs is marked read-only")
     place = _clean(path)
@@ -213,7 +215,7 @@ def _check_directory(container: Container, place: str, shown: str) -> None:
     try:
         info = os.stat(place)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"Could not find the file {shown} in container {container.id}") from None
+        raise NotFound(f"Could not find the file {shown} in container {container.name}") from None
     if not modes.S_ISDIR(info.st_mode):
         raise InvalidParameter("extraction point is not a directory")
 
@@ -235,6 +237,13 @@ def _unpack(file: BinaryIO, place: str, no_overwrite: bool, owner: users.Identit
             tar.extract(member, place, numeric_owner=True, filter="fully_trusted")
         while file.read(_CHUNK):
             pass
+
+
+def _read_only_mount(container: Container, path: str) -> bool:
+    place = _clean(path)
+    inside = [point for point in container.mounts
+              if place == point.destination or place.startswith(point.destination + "/")]
+    return bool(inside) and not max(inside, key=lambda point: len(point.destination)).rw
 
 
 def _in_volume(container: Container, path: str) -> bool:

@@ -19,7 +19,8 @@ from solva.ids import check_container_name, new_id, short
 from solva.kernel import cgroup
 from solva.runtimes import capabilities
 
-_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+_ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
+_ARCHITECTURES = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64")
 _LOG_DRIVERS = ("", "json-file", "local", "none")
 
 
@@ -28,6 +29,10 @@ async def create(core: Core, name: str, body: ContainerCreate, platform: str = "
     image = core.images.resolve(body.image) if body.image else None
     if image is None:
         raise InvalidParameter("config cannot be empty in order to create a container")
+    if platform and not _fits(image.config, platform):
+        found = f"{image.config.get('os', 'linux')}/{image.config.get('architecture', '')}"
+        raise NotFound(f"image with reference {body.image} was found but its platform ({found}) does not match the "
+                       f"specified platform ({platform})")
     host = body.host_config
     networking.check_joined(body)
     config = merged(body, image.config.get("config") or {})
@@ -70,7 +75,7 @@ def merged(body: ContainerCreate, image: dict[str, Any]) -> ContainerConfig:
     elif config.entrypoint == [""]:
         config.entrypoint = None
     given = {entry.partition("=")[0] for entry in config.env}
-    config.env = [*(entry for entry in image.get("Env") or [] if entry.partition("=")[0] not in given), *config.env]
+    config.env = [*config.env, *(entry for entry in image.get("Env") or [] if entry.partition("=")[0] not in given)]
     config.labels = {**(image.get("Labels") or {}), **config.labels}
     config.exposed_ports = {**(image.get("ExposedPorts") or {}), **config.exposed_ports}
     config.volumes = {**(image.get("Volumes") or {}), **config.volumes}
@@ -114,12 +119,14 @@ def command(config: ContainerConfig) -> tuple[str, list[str]]:
 def check(core: Core, config: ContainerConfig, host: HostConfig, body: ContainerCreate) -> list[str]:
     """Refuse nonsense and what is not done here; warn about what has no effect."""
     layout = core.runtime.layout
-    warnings = limits.check(host, swap_accounting=_swap_accounting(layout), cpus=os.cpu_count() or 1)
+    warnings = limits.check(host, swap_accounting=_swap_accounting(layout), cpus=os.cpu_count() or 1,
+                            block_weight=_block_weight(layout))
+    if host.network_mode == "host" and any(host.port_bindings.values()):
+        warnings.append("Published ports are discarded when using host network mode")
     spec.security_options(host.security_opt)
     capabilities.resolve(host.cap_add, host.cap_drop, privileged=host.privileged)
     limits.device_rules(host)
-    if config.hostname and (len(config.hostname) > 63 or not _HOSTNAME.match(config.hostname)):
-        raise InvalidParameter(f"invalid hostname format: {config.hostname}")
+    _check_values(config, host)
     if config.stop_signal:
         number(config.stop_signal)
     if config.working_dir and not config.working_dir.startswith("/"):
@@ -140,7 +147,7 @@ def check(core: Core, config: ContainerConfig, host: HostConfig, body: Container
         raise NotImplementedHere('could not select device driver "" with capabilities: '
                                  f"{host.device_requests[0].capabilities}")
     if host.isolation not in ("", "default"):
-        raise InvalidParameter(f"invalid isolation '{host.isolation}' on linux")
+        raise InvalidParameter(f"invalid isolation ({host.isolation}): linux only supports 'default'")
     if host.storage_opt:
         raise InvalidParameter("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if host.runtime not in ("", "crun", "runc", "io.containerd.runc.v2"):
@@ -180,6 +187,51 @@ def spec_init() -> str:
         if found:
             return found
     raise InvalidParameter("--init needs an init program and none is installed: apt-get install tini (or catatonit)")
+
+
+def _check_values(config: ContainerConfig, host: HostConfig) -> None:
+    """What is nonsense whatever the machine."""
+    for entry in config.env:
+        if entry.startswith("=") or not entry:
+            raise InvalidParameter(f"invalid environment variable: {entry}")
+    if config.healthcheck is not None:
+        for name in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
+            value = getattr(config.healthcheck, {"Interval": "interval", "Timeout": "timeout", "StartPeriod":
+                                                 "start_period", "StartInterval": "start_interval"}[name])
+            if value and value < 1_000_000:
+                raise InvalidParameter(f"{name} in Healthcheck cannot be less than 1ms")
+        if config.healthcheck.retries < 0:
+            raise InvalidParameter("Retries in Healthcheck cannot be negative")
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+    if host.shm_size < 0:
+        raise InvalidParameter("SHM size can not be less than 0")
+    for entry in host.extra_hosts:
+        name, colon, address = entry.partition(":")
+        if not name or not colon or not address:
+            raise InvalidParameter(f'bad format for add-host: "{entry}"')
+
+
+def _fits(config: dict[str, Any], platform: str) -> bool:
+    """Whether an image is for ``platform`` (os/architecture[/variant]). InvalidParameter for what is none."""
+    parts = platform.split("/")
+    if len(parts) > 3 or not all(re.fullmatch(r"[A-Za-z0-9_.-]+", part) for part in parts):
+        raise InvalidParameter(f'"{platform}": cannot parse platform specifier: invalid argument')
+    if len(parts) == 1:
+        parts = ["linux", parts[0]] if parts[0] in _ARCHITECTURES or parts[0] in _ALIASES else [
+            parts[0], config.get("architecture", "")]
+        if parts[0] not in ("linux", "windows", "darwin", "freebsd"):
+            raise InvalidParameter(f'"{platform}": unknown operating system or architecture: invalid argument')
+    os_name, architecture = parts[0], _ALIASES.get(parts[1], parts[1])
+    return os_name == config.get("os", "linux") and architecture == config.get("architecture", "") and (
+        len(parts) < 3 or not config.get("variant") or parts[2] == config["variant"])
+
+
+def _block_weight(layout: cgroup.Layout) -> bool:
+    if layout.version == 2:
+        return "io" in layout.controllers
+    place = cgroup.ROOT / layout.controllers.get("blkio", "missing")
+    return (place / "blkio.weight").exists() or (place / "blkio.bfq.weight").exists()
 
 
 def _swap_accounting(layout: cgroup.Layout) -> bool:

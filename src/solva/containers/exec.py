@@ -69,7 +69,10 @@ class Execs:
         if not body.cmd:
             raise InvalidParameter("No exec command specified")
         _check_running(container)
-        detach_sequence(body.detach_keys)
+        try:
+            detach_sequence(body.detach_keys)
+        except InvalidParameter:
+            raise InvalidParameter(f"Invalid escape keys ({body.detach_keys}) provided") from None
         for old in [item for item in self._by_id.values() if item.exit_code is not None][:-256]:
             del self._by_id[old.id]
         item = Exec(new_id(), container.id, body)
@@ -117,7 +120,7 @@ class Execs:
 
 def _check_running(container: Container) -> None:
     if container.state.status == "paused":
-        raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
     if container.state.status == "restarting":
         raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if not container.state.alive:

@@ -42,16 +42,23 @@ async def commit(core: Core, options: CommitOptions) -> str:
     history = list(config.get("history") or [])
     history.append({"created": config["created"], "created_by": " ".join([container.path, *container.args]),
                     **({"comment": options.comment} if options.comment else {})})
+    layers = [layer] if layer.size or await _changed(core, container) else []
+    if not layers:
+        history[-1]["empty_layer"] = True
     config["history"] = history
     tags = []
     if options.repo:
         tags = [f"{options.repo}:{options.tag or 'latest'}"]
     elif options.tag:
         raise InvalidParameter("invalid reference format: a tag needs a repository")
-    record = await core.images.create(config, [layer], container.image_id, tags)
+    record = await core.images.create(config, layers, container.image_id, tags)
     core.event(container, "commit", comment=options.comment, imageID=record.id,
                **({"imageRef": tags[0]} if tags else {}))
     return str(record.id)
+
+
+async def _changed(core: Core, container: Container) -> bool:
+    return bool(await core.snapshots.changes(container.id))
 
 
 def image_config(container: Container) -> dict[str, Any]:

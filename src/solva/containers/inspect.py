@@ -38,7 +38,8 @@ async def inspect(core: Core, ref: str, size: bool) -> dict[str, Any]:
     sandbox = sandbox_of(core, container)
     rootfs = core.snapshots.rootfs(container.id)
     base = rootfs.parent
-    logs = "" if container.host_config.log_config.type == "none" else str(core.paths.log(container.id))
+    logged = container.host_config.log_config.type != "none" and container.state.started_ns
+    logs = str(core.paths.log(container.id)) if logged else ""
     value: dict[str, Any] = {
         "Id": container.id, "Created": rfc3339(container.created_ns), "Path": container.path, "Args": container.args,
         "State": state_view(container.state), "Image": container.image_id,
@@ -116,6 +117,9 @@ def config_view(container: Container) -> dict[str, Any]:
             del view[key]
     if not view["Volumes"]:
         view["Volumes"] = None
+    main = container.endpoints.get(container.host_config.network_mode)
+    if main is not None and main.mac_address:
+        view["MacAddress"] = main.mac_address
     return view
 
 
@@ -137,10 +141,25 @@ async def list_all(core: Core, *, all: bool, limit: int, size: bool,
             raise InvalidParameter(f"invalid filter '{key}'")
     for status in filters.get("status", []):
         if status not in _STATES:
-            raise InvalidParameter(f"invalid filter 'status={status}'")
+            raise InvalidParameter(f"invalid filter 'status={status}': invalid value for state ({status}): "
+                                   f"must be one of {', '.join(_STATES)}")
     for status in filters.get("health", []):
         if status not in ("starting", "healthy", "unhealthy", "none"):
-            raise InvalidParameter(f"unrecognised filter value for health: {status}")
+            raise InvalidParameter(f"invalid filter 'health={status}': invalid value for health ({status}): "
+                                   "must be one of none, starting, healthy, unhealthy")
+    for code in filters.get("exited", []):
+        if not code.lstrip("-").isdigit():
+            raise InvalidParameter(f"invalid filter 'exited={code}': strconv.Atoi: parsing \"{code}\": invalid syntax")
+    for key in ("publish", "expose"):
+        for port in filters.get(key, []):
+            try:
+                networking.expand_port(port)
+            except InvalidParameter:
+                raise InvalidParameter(f"error while looking up for {key} {port}: strconv.ParseUint: parsing "
+                                       f'"{port}": invalid syntax') from None
+    for value in filters.get("is-task", []):
+        if value not in ("true", "1", "false", "0"):
+            raise InvalidParameter(f"invalid filter 'is-task=[{value}]'")
     everything = all or limit > 0 or any(key in filters for key in ("status", "exited", "before", "since"))
     ordered = sorted(core.registry.all(), key=lambda item: -item.created_ns)
     ordered = _around(core, ordered, filters)
@@ -171,18 +190,21 @@ async def _row(core: Core, container: Container, now: int, size: bool) -> dict[s
     sandbox = sandbox_of(core, container)
     words = [container.path, *container.args]
     settings = networking.settings(container, sandbox)
+    annotations = container.host_config.annotations
     row: dict[str, Any] = {
         "Id": container.id, "Names": [f"/{container.name}"], "Image": container.config.image,
         "ImageID": container.image_id, "Command": " ".join(_quoted(word) for word in words),
         "Created": container.created_ns // 1_000_000_000, "Ports": _ports(settings["Ports"]),
         "Labels": container.config.labels, "State": container.state.status,
         "Status": describe(container.state, now),
-        "HostConfig": {"NetworkMode": container.host_config.network_mode},
+        "HostConfig": {"NetworkMode": container.host_config.network_mode,
+                       **({"Annotations": annotations} if annotations else {})},
         "NetworkSettings": {"Networks": settings["Networks"]},
         "Mounts": [mount_view(point) for point in container.mounts if point.type != "tmpfs" or point.spec is not None],
     }
     if size:
-        row["SizeRw"], row["SizeRootFs"] = await _sizes(core, container)
+        row |= {key: value for key, value in zip(("SizeRw", "SizeRootFs"), await _sizes(core, container), strict=True)
+                if value}
     return row
 
 

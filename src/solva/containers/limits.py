@@ -149,7 +149,7 @@ def _custom_rule(text: str) -> dict[str, Any]:
     return rule
 
 
-def check(host: Resources, *, swap_accounting: bool, cpus: int) -> list[str]:
+def check(host: Resources, *, swap_accounting: bool, cpus: int, block_weight: bool = True) -> list[str]:
     """InvalidParameter in Docker's words for nonsense; warnings for what has no effect. Fills in Docker's default for
     swap (twice the memory) on the way."""
     warnings: list[str] = []
@@ -157,15 +157,19 @@ def check(host: Resources, *, swap_accounting: bool, cpus: int) -> list[str]:
     if host.nano_cpus:
         if host.cpu_period or host.cpu_quota:
             raise InvalidParameter("Conflicting options: Nano CPUs and CPU "
-                                   + ("Period" if host.cpu_period else "Quota") + " cannot both be set.")
+                                   + ("Period" if host.cpu_period else "Quota") + " cannot both be set")
         if host.nano_cpus < 0 or host.nano_cpus > cpus * 1_000_000_000:
             raise InvalidParameter(
-                f"Range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available"
+                f"range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available"
             )
     if host.cpu_period and not 1000 <= host.cpu_period <= 1_000_000:
         raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < host.cpu_quota < 1000:
         raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    _check_sets(host)
+    if host.blkio_weight and not block_weight:
+        warnings.append("Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.")
+        host.blkio_weight = 0
     if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
         raise InvalidParameter("Range of blkio weight is from 10 to 1000")
     for item in host.ulimits:
@@ -184,6 +188,34 @@ def check(host: Resources, *, swap_accounting: bool, cpus: int) -> list[str]:
             "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth are for Windows and have no effect."
         )
     return warnings
+
+
+def _check_sets(host: Resources) -> None:
+    """cpuset: numbers and spans of them that this machine has."""
+    for words, plural, text, file in (("cpuset cpus", "CPUs", host.cpuset_cpus, "/sys/devices/system/cpu/online"),
+                                      ("cpuset mems", "memory nodes", host.cpuset_mems,
+                                       "/sys/devices/system/node/online")):
+        if not text:
+            continue
+        try:
+            wanted = _numbers_of(text)
+        except ValueError:
+            raise InvalidParameter(f"Invalid value {text} for {words}: invalid format: {text}") from None
+        try:
+            with open(file) as source:
+                online = source.read().strip()
+        except OSError:
+            continue
+        if not wanted <= _numbers_of(online):
+            raise InvalidParameter(f"Requested {plural} are not available - requested {text}, available: {online}")
+
+
+def _numbers_of(text: str) -> set[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        found |= set(range(int(first), int(last if dash else first) + 1))
+    return found
 
 
 def _check_memory(host: Resources, warnings: list[str], swap_accounting: bool) -> None:

@@ -55,7 +55,7 @@ def remove(core: Core, reference: str) -> None:
     """Forget link ``owner/alias`` (DELETE with ``link``): the owner gets no name and no variables at its next start."""
     owner, slash, alias = reference.removeprefix("/").rpartition("/")
     if not slash or not alias:
-        raise InvalidParameter(f"Could not get parent for {reference}")
+        raise InvalidParameter("Conflict, cannot remove the default link name of the container")
     try:
         container = core.registry.get(owner)
     except SolvaError:

@@ -102,6 +102,7 @@ class Container(msgspec.Struct):
     mounts: list[MountPoint] = []
     state: State = msgspec.field(default_factory=State)
     image_labels: dict[str, str] = {}
+    network_ids: dict[str, str] = {}     # of the networks it has been on
 
     @property
     def event_attributes(self) -> dict[str, str]:

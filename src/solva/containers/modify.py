@@ -17,7 +17,7 @@ from solva.runtimes import conmon
 async def pause(core: Core, container: Container) -> None:
     async with core.lock(container.id):
         if container.state.status == "paused":
-            raise Conflict(f"container {container.id} is already paused")
+            raise Conflict(f"Container {container.id} is already paused")
         core.must_run(container)
         await core.runtime.pause(container.id)
         container.state.status = "paused"
@@ -38,7 +38,11 @@ async def unpause(core: Core, container: Container) -> None:
 async def rename(core: Core, container: Container, name: str) -> None:
     if not name:
         raise InvalidParameter("Neither old nor new names may be empty")
-    bare = check_container_name(name)
+    try:
+        bare = check_container_name(name)
+    except InvalidParameter:
+        raise InvalidParameter(f"Error when allocating new name: Invalid container name (/{name.removeprefix('/')}), "
+                               "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed") from None
     old = container.name
     if bare == old:
         raise InvalidParameter("Renaming a container with the same name as its current name")

@@ -11,7 +11,7 @@ import msgspec
 from solva.api.types.container import ContainerConfig, HostConfig, Mount
 from solva.containers.core import Core
 from solva.containers.model import Container, MountPoint
-from solva.errors import InvalidParameter, NotImplementedHere
+from solva.errors import InvalidParameter, NotFound, NotImplementedHere
 from solva.ids import new_id
 
 _PROPAGATION = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
@@ -134,7 +134,7 @@ def from_mount(mount: Mount) -> MountPoint:
     elif mount.type in ("image", "cluster", "npipe"):
         raise NotImplementedHere(f"mounts of type {mount.type} are not supported by this engine")
     else:
-        raise InvalidParameter(f'mount type unknown: "{mount.type}"')
+        raise InvalidParameter(f'invalid mount config for type "{mount.type}": mount type unknown')
     return point
 
 
@@ -142,7 +142,10 @@ def _from_container(core: Core, reference: str) -> list[MountPoint]:
     name, _, mode = reference.partition(":")
     if mode not in ("", "ro", "rw", "z", "Z"):
         raise InvalidParameter(f"invalid volumes-from specification: {reference}")
-    source: Container = core.registry.get(name)
+    try:
+        source: Container = core.registry.get(name)
+    except NotFound as error:      # as 404 it would make clients pull the image
+        raise InvalidParameter(str(error)) from error
     points = []
     for point in source.mounts:
         if point.type == "tmpfs":

@@ -196,6 +196,8 @@ def settings(container: Container, sandbox: Sandbox | None) -> dict[str, Any]:
     live = {} if sandbox is None else {endpoint.network_name: endpoint for endpoint in sandbox.endpoints
                                        if not endpoint.is_gateway}
     networks = {name: endpoint_view(wish, live.get(name)) for name, wish in container.endpoints.items()}
+    for name in networks.keys() & container.network_ids.keys():
+        networks[name]["NetworkID"] = networks[name]["NetworkID"] or container.network_ids[name]
     for name, endpoint in live.items():
         networks.setdefault(name, endpoint_view(EndpointSettings(), endpoint))
     default = networks.get("bridge") if container.state.alive else None

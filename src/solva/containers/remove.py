@@ -120,4 +120,4 @@ def _until(core: Core, values: list[str]) -> int:
     try:
         return parse_rfc3339(text)
     except ValueError:
-        raise InvalidParameter(f"invalid until filter: {text}") from None
+        raise InvalidParameter(f'failed to parse value as time or duration: "{text}"') from None

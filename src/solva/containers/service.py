@@ -33,6 +33,7 @@ from solva.containers import (
 )
 from solva.containers.core import Core
 from solva.containers.exec import Execs, ExecSession
+from solva.errors import Conflict, InvalidParameter, NotFound
 from solva.logs import k8sfile
 
 Json = dict[str, Any]
@@ -96,7 +97,10 @@ class ContainerService:
         await stop.restart(self._core, self._core.registry.get(ref), timeout, signal)
 
     async def kill(self, ref: str, signal: str) -> None:
-        await stop.kill(self._core, self._core.registry.get(ref), signal)
+        try:
+            await stop.kill(self._core, self._core.registry.get(ref), signal)
+        except (NotFound, Conflict, InvalidParameter) as error:
+            raise type(error)(f"cannot kill container: {ref}: {error}") from error
 
     async def pause(self, ref: str) -> None:
         await modify.pause(self._core, self._core.registry.get(ref))

@@ -144,6 +144,7 @@ async def _network(core: Core, container: Container, undo: AsyncExitStack) -> _N
     except SolvaError as error:
         raise type(error)(f"failed to set up container networking: {error}") from error
     undo.push_async_callback(joined.let_go, core, container)
+    container.network_ids = {each.network_name: each.network_id for each in sandbox.endpoints}
     return _Network(sandbox.netns, bool(sandbox.netns), _files(sandbox))
 
 

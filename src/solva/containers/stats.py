@@ -53,16 +53,23 @@ def _sample(core: Core, container: Container) -> dict[str, Any]:
     return {**base, **figures, **({"networks": networks} if networks else {})}
 
 
-def _cpu(total: int, user: int, system: int, periods: dict[str, int] | None = None) -> dict[str, Any]:
+def _cpu(total: int, user: int, system: int, periods: dict[str, int] | None = None,
+         each: list[int] | None = None) -> dict[str, Any]:
     throttled = periods or {}
     return {
-        "cpu_usage": {"total_usage": total, "usage_in_kernelmode": system, "usage_in_usermode": user},
+        "cpu_usage": {"total_usage": total, **({"percpu_usage": each} if each else {}),
+                      "usage_in_kernelmode": system, "usage_in_usermode": user},
         "system_cpu_usage": _machine_cpu() if total else 0, "online_cpus": os.cpu_count() or 1,
         "throttling_data": {"periods": throttled.get("nr_periods", 0),
                             "throttled_periods": throttled.get("nr_throttled", 0),
                             "throttled_time": throttled.get("throttled_time",
                                                             throttled.get("throttled_usec", 0) * 1000)},
     }
+
+
+_NO_BLOCK: dict[str, list[dict[str, Any]] | None] = {
+    f"{name}_recursive": [] for name in ("io_service_bytes", "io_serviced", "io_queue", "io_service_time",
+                                         "io_wait_time", "io_merged", "io_time", "sectors")}
 
 
 def _machine_cpu() -> int:
@@ -80,18 +87,22 @@ def _version1(layout: cgroup.Layout, path: str) -> dict[str, Any]:
 
     tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     split = cgroup.read_table(place("cpuacct") / "cpuacct.stat")
+    try:
+        each = [int(word) for word in (place("cpuacct") / "cpuacct.usage_percpu").read_text().split()]
+    except OSError:
+        each = []
     memory = place("memory")
     limit = min(cgroup.read_int(memory / "memory.limit_in_bytes", 1 << 63), _machine_memory())
     return {
         "cpu_stats": _cpu(cgroup.read_int(place("cpuacct") / "cpuacct.usage"), split.get("user", 0) * tick,
-                          split.get("system", 0) * tick, cgroup.read_table(place("cpu") / "cpu.stat")),
+                          split.get("system", 0) * tick, cgroup.read_table(place("cpu") / "cpu.stat"), each),
         "memory_stats": {"usage": cgroup.read_int(memory / "memory.usage_in_bytes"),
                          "max_usage": cgroup.read_int(memory / "memory.max_usage_in_bytes"),
                          "failcnt": cgroup.read_int(memory / "memory.failcnt"), "limit": limit,
                          "stats": cgroup.read_table(memory / "memory.stat")},
         "pids_stats": _pids(place("pids")),
-        "blkio_stats": {"io_service_bytes_recursive": _blkio1(place("blkio") / "blkio.throttle.io_service_bytes"),
-                        "io_serviced_recursive": _blkio1(place("blkio") / "blkio.throttle.io_serviced")},
+        "blkio_stats": {**_NO_BLOCK, **{f"{name}_recursive": _blkio1(place("blkio") / f"blkio.throttle.{name}")
+                                       for name in ("io_service_bytes", "io_serviced")}},
     }
 
 
@@ -104,7 +115,7 @@ def _version2(base: Path) -> dict[str, Any]:
         "memory_stats": {"usage": cgroup.read_int(base / "memory.current"), "limit": limit,
                          "stats": cgroup.read_table(base / "memory.stat")},
         "pids_stats": _pids(base),
-        "blkio_stats": {"io_service_bytes_recursive": _io2(base / "io.stat")},
+        "blkio_stats": {**dict.fromkeys(_NO_BLOCK), "io_service_bytes_recursive": _io2(base / "io.stat")},
     }
 
 

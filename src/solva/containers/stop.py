@@ -101,7 +101,7 @@ async def kill(core: Core, container: Container, signal_name: str) -> None:
     """Conflict unless it runs."""
     wanted = number(signal_name or "SIGKILL")
     if not container.state.alive:
-        raise Conflict(f"cannot kill container: {container.id}: container {container.id} is not running")
+        raise Conflict(f"container {container.id} is not running")
     if wanted in (signal.SIGKILL, signal.SIGTERM, number(container.config.stop_signal or "SIGTERM")):
         container.state.stopped_by_user = True
         core.registry.save(container)

@@ -88,13 +88,13 @@ class System:
             "DriverStatus": [["Backing Filesystem", _filesystem(self._config.data_root)], ["Using metacopy", "false"],
                              ["Native Overlay Diff", "true"], ["userxattr", "false"]],
             "Plugins": {"Volume": self._sources.volume_drivers(), "Network": self._sources.network_drivers(),
-                        "Authorization": None,
-                        "Log": ["json-file", "local", "none"]},
+                        "Authorization": None, "Log": ["journald", "json-file", "local", "none", "syslog"]},
             "MemoryLimit": True, "SwapLimit": _exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes",
                                                        "/sys/fs/cgroup/memory.swap.max"),
             "CpuCfsPeriod": True, "CpuCfsQuota": True, "CPUShares": True, "CPUSet": True, "PidsLimit": True,
             "IPv4Forwarding": _flag("/proc/sys/net/ipv4/ip_forward"),
-            "Debug": self._config.debug, "NFd": len(os.listdir("/proc/self/fd")), "OomKillDisable": False,
+            "Debug": self._config.debug, "NFd": len(os.listdir("/proc/self/fd")),
+            "OomKillDisable": self._sources.cgroup_version() == "1",
             "NGoroutines": 0, "SystemTime": rfc3339(self._clock.time_ns()), "LoggingDriver": "json-file",
             "CgroupDriver": "cgroupfs", "CgroupVersion": self._sources.cgroup_version(), "NEventsListener": 0,
             "KernelVersion": uname.release, "OperatingSystem": release.get("PRETTY_NAME", "Linux"),
@@ -110,7 +110,8 @@ class System:
             "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "docker-init",
             "ContainerdCommit": {"ID": ""}, "RuncCommit": {"ID": await self._sources.runtime_version()},
             "InitCommit": {"ID": ""}, "SecurityOptions": ["name=seccomp,profile=builtin"],
-            "CDISpecDirs": [], "Warnings": self._sources.warnings() or None,
+            "CDISpecDirs": ["/etc/cdi", "/var/run/cdi"], "FirewallBackend": {"Driver": "nftables"},
+            "Warnings": self._sources.warnings() or None,
         }
 
     def _registries(self) -> Json:
@@ -126,7 +127,7 @@ class System:
 
     async def disk_usage(self, kinds: set[str]) -> Json:
         """GET /system/df; ``kinds`` empty means all."""
-        result: Json = {}
+        result: Json = {"LayersSize": 0, "Images": None, "Containers": None, "Volumes": None, "BuildCache": None}
         if not kinds or "image" in kinds:
             result["LayersSize"] = await self._sources.layers_size()
             result["Images"] = await self._sources.image_rows()

@@ -104,7 +104,7 @@ class Lister:
 
     def rows(self, filters: dict[str, list[str]], *, all_: bool, shared_size: bool) -> list[Json]:
         wanted = self.selected(filters)
-        dangling = _flag(filters, "dangling")
+        dangling = flag(filters, "dangling")
         parents = {self._images.stored(image_id).parent for image_id in self._images.ids()}
         rows = []
         for record in wanted:
@@ -139,7 +139,7 @@ class Lister:
             if key not in _FILTERS:
                 raise InvalidParameter(f"invalid filter '{key}'")
         bounds = self._bounds(filters)
-        dangling = _flag(filters, "dangling")
+        dangling = flag(filters, "dangling")
         found = []
         for image_id in self._images.ids():
             record = self._images.record(image_id)
@@ -210,10 +210,10 @@ def until_ns(text: str) -> int:
             return time.time_ns() - int(seconds * 1_000_000_000)
         return parse_rfc3339(text)
     except ValueError:
-        raise InvalidParameter(f"invalid filter 'until={text}'") from None
+        raise InvalidParameter(f'failed to parse value as time or duration: "{text}"') from None
 
 
-def _flag(filters: dict[str, list[str]], key: str) -> bool | None:
+def flag(filters: dict[str, list[str]], key: str) -> bool | None:
     values = filters.get(key) or []
     if not values:
         return None
@@ -221,4 +221,4 @@ def _flag(filters: dict[str, list[str]], key: str) -> bool | None:
         return True
     if values[0].lower() in ("0", "false", "f"):
         return False
-    raise InvalidParameter(f"invalid filter '{key}={values[0]}'")
+    raise InvalidParameter(f"invalid filter '{key}=[{values[0]}]'")

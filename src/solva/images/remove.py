@@ -7,7 +7,7 @@ from typing import Any
 from solva.errors import Conflict, SolvaError
 from solva.events.bus import EventBus
 from solva.ids import short
-from solva.images.describe import Lister
+from solva.images.describe import Lister, flag
 from solva.images.store import ImageStore
 from solva.kernel import files
 from solva.registry.reference import Reference
@@ -124,7 +124,7 @@ class Remover:
 
     async def prune(self, lister: Lister, filters: dict[str, list[str]]) -> tuple[Rows, int]:
         """Images without a name (``dangling=false``: all) that no container uses."""
-        everything = (filters.get("dangling") or ["true"])[0].lower() in ("0", "false", "f")
+        everything = flag(filters, "dangling") is False
         rest = {key: value for key, value in filters.items() if key != "dangling"}
         rows: Rows = []
         freed = 0

@@ -149,5 +149,5 @@ def _labelled(record: Network, wanted: str) -> bool:
 
 def _boolean(values: list[str]) -> bool:
     if len(values) != 1 or values[0] not in ("1", "true", "0", "false"):
-        raise InvalidParameter(f"invalid filter 'dangling={values}'")
+        raise InvalidParameter('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")')
     return values[0] in ("1", "true")

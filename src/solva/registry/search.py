@@ -54,10 +54,11 @@ def _conditions(filters: dict[str, list[str]]) -> dict[str, Any]:
         for value in values:
             if key == "stars":
                 if not value.isdigit():
-                    raise InvalidParameter(f"invalid filter 'stars={value}'")
+                    raise InvalidParameter(f"invalid filter 'stars={value}': strconv.Atoi: parsing \"{value}\": "
+                                           "invalid syntax")
                 wanted["star_count"] = max(wanted.get("star_count", 0), int(value))
             elif value.lower() not in ("true", "1", "false", "0"):
-                raise InvalidParameter(f"invalid filter '{key}={value}'")
+                raise InvalidParameter(f"invalid filter '{key}=[{value}]'")
             else:
                 wanted[key.replace("-", "_")] = value.lower() in ("true", "1")
     return wanted

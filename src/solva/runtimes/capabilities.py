@@ -35,7 +35,7 @@ def known() -> tuple[str, ...]:
     return tuple(name for number, name in enumerate(ALL) if number <= last and bounding >> number & 1)
 
 
-def normalize(names: list[str]) -> list[str]:
+def normalize(names: list[str], field: str = "CapAdd") -> list[str]:
     """Upper case with CAP_ in front; ALL stays. InvalidParameter for an unknown one."""
     result = []
     for name in names:
@@ -46,7 +46,7 @@ def normalize(names: list[str]) -> list[str]:
         if not upper.startswith("CAP_"):
             upper = f"CAP_{upper}"
         if upper not in ALL:
-            raise InvalidParameter(f'invalid capability: "{name}"')
+            raise InvalidParameter(f'invalid {field}: unknown capability: "{upper}"')
         result.append(upper)
     return result
 
@@ -56,7 +56,7 @@ def resolve(add: list[str], drop: list[str], *, privileged: bool) -> tuple[str, 
     available = known()
     if privileged:
         return available
-    added, dropped = normalize(add), normalize(drop)
+    added, dropped = normalize(add), normalize(drop, "CapDrop")
     if "ALL" in added:
         base: tuple[str, ...] = available
     elif "ALL" in dropped:

@@ -163,7 +163,8 @@ class Request:
         self.responded = True
         head = f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}\r\n{COMMON_HEADERS}{extra}"
         if status not in (204, 304):
-            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+            kind = f"Content-Type: {content_type}\r\n" if body else ""
+            head += f"{kind}Content-Length: {len(body)}\r\n"
         if not self.keep_alive:
             head += "Connection: close\r\n"
         payload = b"" if self.method == "HEAD" else body

@@ -45,9 +45,9 @@ def filters(request: Request) -> dict[str, list[str]]:
     try:
         raw = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise InvalidParameter(f"invalid filter: {error}") from error
+        raise InvalidParameter("invalid filter") from error
     if not isinstance(raw, dict):
-        raise InvalidParameter("invalid filter: must be a JSON object")
+        raise InvalidParameter("invalid filter")
     result: dict[str, list[str]] = {}
     for key, values in raw.items():
         if isinstance(values, dict):

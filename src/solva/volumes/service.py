@@ -334,7 +334,7 @@ def _truth(filters: Filters, key: str) -> bool:
         return True
     if value in ("0", "false", "f"):
         return False
-    raise InvalidParameter(f"invalid filter '{key}={filters[key][0]}'")
+    raise InvalidParameter(f"invalid filter '{key}=[{filters[key][0]}]'")
 
 
 def _labelled(labels: dict[str, str], filters: Filters) -> bool:

@@ -88,6 +88,8 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def _refuse(query: Mapping[str, Any], flags: dict[str, bool]) -> None:
     """Options that ask for what Solva does not do."""
+    if query.get("version") not in (None, "", "1", "2"):
+        raise InvalidParameter(f'invalid version "{query["version"]}"')
     if query.get("version") == "2":
         raise NotImplementedHere("BuildKit builds over POST /build, as Docker's command line before 23 makes them, are "
                                  "not supported: set DOCKER_BUILDKIT=0, or use buildx")
@@ -96,7 +98,7 @@ def _refuse(query: Mapping[str, Any], flags: dict[str, bool]) -> None:
     if _json(query, "outputs", list[Any] | None):
         raise NotImplementedHere("build outputs other than an image are not supported")
     if query.get("isolation") not in (None, "", "default"):
-        raise InvalidParameter(f"Unsupported isolation: {query['isolation']!r}")
+        raise InvalidParameter(f'unsupported isolation: "{query["isolation"]}"')
     if _json(query, "securityopt", list[str] | None):
         raise InvalidParameter("security options are not supported on linux")
     if query.get("cgroupparent"):
@@ -119,7 +121,7 @@ def _number(query: Mapping[str, Any], name: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidParameter(f"invalid value for {name}: {text!r} is not a number") from None
+        raise InvalidParameter(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 def _json(query: Mapping[str, Any], name: str, kind: Any) -> Any:
@@ -129,7 +131,10 @@ def _json(query: Mapping[str, Any], name: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise InvalidParameter(f"error parsing {name}: {error}") from None
+        what = {"buildargs": "error reading build args", "labels": "error reading labels",
+                "ulimits": "error reading ulimit settings", "cachefrom": "error reading cache-from",
+                "outputs": "invalid outputs specified"}.get(name, f"error parsing {name}")
+        raise InvalidParameter(f"{what}: {error}") from None
 
 
 def _hosts(value: Any) -> list[str]:

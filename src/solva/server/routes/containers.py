@@ -107,13 +107,13 @@ class ContainerRoutes:
         request.respond(204)
 
     async def resize(self, request: Request) -> None:
-        await self._containers.resize(request.params["name"], request.integer("h", 0), request.integer("w", 0))
+        await self._containers.resize(request.params["name"], *window_size(request))
         request.respond(200)
 
     async def update(self, request: Request) -> None:
-        body = await decode(request, UpdateConfig)
+        body = await decode(request, UpdateConfig, optional=True)
         versions.update(request, body)
-        reply(request, {"Warnings": await self._containers.update(request.params["name"], body)})
+        reply(request, {"Warnings": await self._containers.update(request.params["name"], body) or None})
 
     async def remove(self, request: Request) -> None:
         await self._containers.remove(request.params["name"], force=request.flag("force"),
@@ -232,6 +232,19 @@ class ContainerRoutes:
 
 def _seconds(request: Request) -> int | None:
     return request.integer("t", 0) if request.query.get("t") else None
+
+
+def window_size(request: Request) -> tuple[int, int]:
+    """(height, width) of a terminal."""
+    size = []
+    for key, name in (("h", "height"), ("w", "width")):
+        text = request.query.get(key, "")
+        if not text.isdigit():
+            raise InvalidParameter(f'invalid resize {name} "{text}": invalid syntax')
+        if int(text) >= 1 << 32:
+            raise InvalidParameter(f'invalid resize {name} "{text}": value out of range')
+        size.append(int(text))
+    return size[0], size[1]
 
 
 def _tail(request: Request) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from solva.api.types.exec import ExecCreate, ExecStart
 from solva.server.json import decode, reply
-from solva.server.routes.containers import MULTIPLEXED, RAW
+from solva.server.routes.containers import MULTIPLEXED, RAW, window_size
 from solva.server.routing import Route
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ExecRoutes:
         ]
 
     async def create(self, request: Request) -> None:
-        body = await decode(request, ExecCreate)
+        body = await decode(request, ExecCreate, optional=True)
         reply(request, {"Id": await self._containers.exec_create(request.params["name"], body)}, 201)
 
     async def start(self, request: Request) -> None:
@@ -43,7 +43,7 @@ class ExecRoutes:
         await session.run(stream)
 
     async def resize(self, request: Request) -> None:
-        await self._containers.exec_resize(request.params["id"], request.integer("h", 0), request.integer("w", 0))
+        await self._containers.exec_resize(request.params["id"], *window_size(request))
         request.respond(200)
 
     async def inspect(self, request: Request) -> None:

@@ -47,7 +47,7 @@ class NetworkRoutes:
     async def connect(self, request: Request) -> None:
         body = await decode(request, NetworkConnect)
         if not body.container:
-            raise InvalidParameter("container name or ID is required")
+            raise InvalidParameter('invalid name or ID supplied: ""')
         await self._containers.connect(request.params["id"], body)
         request.respond(200)
 
