@@ -88,7 +88,8 @@ def decoded(data: bytes) -> Any:
 def plain(value: Any, prefix: str) -> Any:
     """``value`` with what differs from run to run made equal. Numbers of more than four digits are sizes and times."""
     if isinstance(value, dict):
-        return {plain(key, prefix): plain(item, prefix) for key, item in value.items()}
+        return {plain(key, prefix): "<number>" if key == "Pid" and item else plain(item, prefix)
+                for key, item in value.items()}
     if isinstance(value, list):
         rows = [plain(item, prefix) for item in value]
         if rows and isinstance(rows[0], dict) and "Destination" in rows[0]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from solva.api.framing import STDERR, STDOUT, frame
 from solva.api.streams import RawStream
 from solva.api.types.container import AttachOptions, LogsOptions
+from solva.containers import logging
 from solva.containers.core import Core
 from solva.errors import Conflict, InvalidParameter
-from solva.logs import k8sfile
 
 LIMIT = 4 << 20
 _PACKET = 8192 + 1
@@ -271,9 +271,9 @@ async def attach(core: Core, ref: str, options: AttachOptions) -> AttachSession:
     tty = container.config.tty
     detach_sequence(options.detach_keys)
     history = None
-    if options.logs and container.host_config.log_config.type != "none":
+    if options.logs:
         wanted = LogsOptions(stdout=options.stdout, stderr=options.stderr)
-        history = k8sfile.read(core.paths.log(container.id), wanted, tty=tty or not options.framed)
+        history = logging.read(core, container, wanted, ended=None, tty=tty or not options.framed)
     if not options.stream:
         return AttachSession(None, options, tty, False, None, history)
     stdin = options.stdin and container.config.open_stdin

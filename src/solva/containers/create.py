@@ -17,11 +17,11 @@ from solva.containers.signals import number
 from solva.errors import InvalidParameter, NotFound, NotImplementedHere
 from solva.ids import check_container_name, new_id, short
 from solva.kernel import cgroup
+from solva.logs import options as log_options
 from solva.runtimes import capabilities
 
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
 _ARCHITECTURES = ("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64")
-_LOG_DRIVERS = ("", "json-file", "local", "none")
 
 
 async def create(core: Core, name: str, body: ContainerCreate, platform: str = "") -> tuple[str, list[str]]:
@@ -134,15 +134,7 @@ def check(core: Core, config: ContainerConfig, host: HostConfig, body: Container
                                "absolute path")
     restart_policy.check(host.restart_policy, auto_remove=host.auto_remove)
     _check_modes(core, config, host)
-    driver = host.log_config.type
-    if driver not in _LOG_DRIVERS:
-        raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")
-    for key, value in host.log_config.config.items():
-        if key == "max-file" and value not in ("", "1"):
-            warnings.append(f"log option max-file={value}: this engine keeps one file; max-size begins it anew.")
-        elif key not in ("max-size", "max-file", "compress", "mode", "labels", "labels-regex", "env", "env-regex",
-                         "tag", "max-buffer-size"):
-            raise InvalidParameter(f"unknown log opt '{key}' for {driver or 'json-file'} log driver")
+    log_options.check(host.log_config.type, host.log_config.config)
     if host.device_requests:
         raise NotImplementedHere('could not select device driver "" with capabilities: '
                                  f"{host.device_requests[0].capabilities}")

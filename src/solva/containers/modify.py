@@ -9,7 +9,7 @@ from solva.containers import limits, restart_policy
 from solva.containers.core import Core
 from solva.containers.create import _swap_accounting
 from solva.containers.model import Container
-from solva.errors import Conflict, InvalidParameter, NotImplementedHere, SystemFailure
+from solva.errors import Conflict, InvalidParameter, SystemFailure
 from solva.ids import check_container_name
 from solva.runtimes import conmon
 
@@ -99,7 +99,3 @@ async def update(core: Core, container: Container, body: UpdateConfig) -> list[s
         core.registry.save(container)
     core.event(container, "update")
     return warnings
-
-
-def no_logs() -> NotImplementedHere:
-    return NotImplementedHere("configured logging driver does not support reading")

@@ -4,12 +4,12 @@ what runs when an engine starts."""
 from __future__ import annotations
 
 import asyncio
-import logging
+import logging as log_records
 import shutil
 from pathlib import Path
 from typing import Any
 
-from solva.containers import health, joined, restart_policy, state
+from solva.containers import health, joined, logging, restart_policy, state
 from solva.containers.core import Core, Live
 from solva.containers.model import Container
 from solva.errors import SolvaError
@@ -17,7 +17,7 @@ from solva.kernel import mount as kernel_mount
 from solva.kernel.pidfd import Watch, start_time
 from solva.runtimes import conmon
 
-_log = logging.getLogger(__name__)
+_log = log_records.getLogger(__name__)
 UNKNOWN = 137
 
 
@@ -189,6 +189,7 @@ def _rejoin(core: Core, container: Container) -> bool:
     fifo = core.runtime.waiting(container.id)
     if fifo:      # the engine died between create and start
         core.background(_finish_start(core, container))
+    logging.begin(core, container, live)
     if health.wanted(container):
         live.health = core.background(health.run(core, container))
     return True

@@ -23,6 +23,7 @@ from solva.containers import (
     images,
     inspect,
     links,
+    logging,
     modify,
     monitor,
     networking,
@@ -34,7 +35,6 @@ from solva.containers import (
 from solva.containers.core import Core
 from solva.containers.exec import Execs, ExecSession
 from solva.errors import Conflict, InvalidParameter, NotFound
-from solva.logs import k8sfile
 
 Json = dict[str, Any]
 Rows = list[Json]
@@ -153,14 +153,9 @@ class ContainerService:
     async def logs(self, ref: str, options: LogsOptions) -> tuple[bool, AsyncIterator[bytes]]:
         """(whether it has a terminal, pieces as they go on the wire)."""
         container = self._core.registry.get(ref)
-        kind = container.host_config.log_config.type
-        if kind == "none":
-            raise modify.no_logs()
         live = self._core.live.get(container.id)
-        details = ",".join(f"{key}={value}" for key, value in container.config.labels.items()
-                           if key in container.host_config.log_config.config.get("labels", "").split(","))
-        pieces = k8sfile.read(self._core.paths.log(container.id), options, tty=container.config.tty, details=details,
-                              ended=live.ended if live is not None else None)
+        pieces = logging.read(self._core, container, options, ended=live.ended if live is not None else None,
+                              tty=container.config.tty)
         return container.config.tty, pieces
 
     async def stats(self, ref: str, *, stream: bool, one_shot: bool) -> AsyncIterator[Json]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from solva.containers import health, joined, links, monitor, networking, state, users
+from solva.containers import health, joined, links, logging, monitor, networking, state, users
 from solva.containers.core import Core, Live
 from solva.containers.create import spec_init
 from solva.containers.model import Container, MountPoint
@@ -72,6 +72,8 @@ async def _start(core: Core, container: Container, undo: AsyncExitStack) -> None
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir(parents=True, mode=0o700)
     undo.callback(shutil.rmtree, bundle, True)
+    logging.prepare(core, container)
+    await logging.connectable(container)
     network = await _network(core, container, undo)
     rootfs = await core.snapshots.mount(container.id)
     undo.push_async_callback(core.snapshots.unmount, container.id)
@@ -115,6 +117,7 @@ async def _run(core: Core, container: Container, created: conmon.Monitored) -> N
         container.state.started_ns = started_before
         raise
     core.event(container, "start")
+    logging.begin(core, container, live)
     if wanted:
         live.health = core.background(health.run(core, container))
 
@@ -257,16 +260,5 @@ def _monitor_spec(core: Core, container: Container, bundle: Path) -> conmon.Moni
     return conmon.MonitorSpec(
         id=container.id, bundle=bundle, log=None if log.type == "none" else core.paths.log(container.id),
         terminal=config.tty, stdin=config.open_stdin, leave_stdin_open=not config.stdin_once,
-        log_size_max=_size(log.config.get("max-size", "")),
+        log_size_max=logging.prepare(core, container),
     )
-
-
-def _size(text: str) -> int:
-    """``10m`` in bytes, 0 for none."""
-    if not text:
-        return 0
-    unit = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(text.lower().removesuffix("b")[-1:], 1)
-    digits = text.lower().removesuffix("b").rstrip("kmg")
-    if not digits.isdigit():
-        raise InvalidParameter(f'invalid value for max-size: "{text}"')
-    return int(digits) * unit

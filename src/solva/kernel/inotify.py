@@ -40,6 +40,15 @@ class Inotify:
         self._callbacks[number] = callback
         return int(number)
 
+    def event(self, path: str | os.PathLike[str], mask: int) -> tuple[int, asyncio.Event]:
+        """Watch ``path``: the watch's number, and what is set when something happens. OSError."""
+        happened = asyncio.Event()
+
+        def note(_mask: int, _name: str) -> None:
+            happened.set()
+
+        return self.add(path, mask, note), happened
+
     def remove(self, number: int) -> None:
         """Fine when it is gone already."""
         if self._callbacks.pop(number, None) is not None:

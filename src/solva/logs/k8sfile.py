@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from solva.api.framing import STDERR, STDOUT, frame
 from solva.api.types.container import LogsOptions
 from solva.clock import parse_rfc3339, rfc3339
 from solva.kernel import inotify
+from solva.logs import rotation
 
 _CHUNK = 256 << 10
+_CHANGES = inotify.MODIFY | inotify.MOVE_SELF | inotify.DELETE_SELF | inotify.ATTRIB
 
 
 def parse(line: bytes) -> tuple[bytes, int, bool, bytes] | None:
@@ -62,64 +68,90 @@ class _Renderer:
         return text if self._tty else frame(stream, text)
 
 
-def _tail_offset(path: Path, lines: int, options: LogsOptions) -> int:
-    """Where the last ``lines`` whole entries of the wanted streams begin, reading backwards."""
-    with path.open("rb") as file:
-        position = file.seek(0, os.SEEK_END)
-        if lines == 0:
-            return position
-        rest = b""
-        found = 0
-        starts: deque[int] = deque()
-        while position > 0:
-            size = min(_CHUNK, position)
-            position -= size
-            file.seek(position)
-            block = file.read(size) + rest
-            pieces = block.split(b"\n")
-            rest = pieces[0] if position > 0 else b""
-            offset = position + len(block)
-            for piece in reversed(pieces[1:] if position > 0 else pieces):
-                offset -= len(piece)
-                if piece:
-                    parsed = parse(piece)
-                    wanted = parsed is not None and (options.stdout if parsed[1] == STDOUT else options.stderr)
-                    if parsed is not None and wanted and not parsed[2]:
-                        found += 1
-                        if found > lines:
-                            return starts[0] if starts else offset
-                    starts.appendleft(offset)
-                offset -= 1
-        return 0
+def _tail_offset(file: BinaryIO, lines: int, options: LogsOptions) -> tuple[int, int]:
+    """(where the last ``lines`` whole entries of the wanted streams begin, how many there are), read backwards."""
+    position = file.seek(0, os.SEEK_END)
+    if lines == 0:
+        return position, 0
+    rest = b""
+    found = 0
+    starts: deque[int] = deque()
+    while position > 0:
+        size = min(_CHUNK, position)
+        position -= size
+        file.seek(position)
+        block = file.read(size) + rest
+        pieces = block.split(b"\n")
+        rest = pieces[0] if position > 0 else b""
+        offset = position + len(block)
+        for piece in reversed(pieces[1:] if position > 0 else pieces):
+            offset -= len(piece)
+            if piece:
+                parsed = parse(piece)
+                wanted = parsed is not None and (options.stdout if parsed[1] == STDOUT else options.stderr)
+                if parsed is not None and wanted and not parsed[2]:
+                    found += 1
+                    if found > lines:
+                        return starts[0] if starts else offset, lines
+                starts.appendleft(offset)
+            offset -= 1
+    return 0, found
+
+
+def _open(path: Path) -> BinaryIO:
+    """A file of the log as it was written."""
+    if path.suffix == ".gz":
+        whole = tempfile.SpooledTemporaryFile(64 << 20)      # noqa: SIM115  (the reader closes it)
+        with gzip.open(path, "rb") as packed:
+            shutil.copyfileobj(packed, whole, 1 << 20)
+        whole.seek(0)
+        return cast("BinaryIO", whole)
+    return path.open("rb")
+
+
+def _files(path: Path, options: LogsOptions) -> list[BinaryIO]:
+    """What is to be read, opened and placed, oldest first; the file that is written to is the last."""
+    names = rotation.pieces(path)
+    opened: list[BinaryIO] = []
+    left = options.tail
+    for name in reversed(names):
+        try:
+            file = _open(name)
+        except FileNotFoundError:      # moved on meanwhile
+            continue
+        opened.insert(0, file)
+        if options.tail >= 0:
+            offset, found = _tail_offset(file, left, options)
+            file.seek(offset)
+            left -= found
+            if left <= 0:
+                break
+    return opened
 
 
 async def read(path: Path, options: LogsOptions, *, tty: bool, details: str = "",
                ended: asyncio.Event | None = None) -> AsyncIterator[bytes]:
-    """Pieces of the log as asked. ``ended`` is set when the container has ended: following stops after the rest."""
-    renderer = _Renderer(options, tty, details)
-    changed = asyncio.Event()
-    watch: inotify.Inotify | None = None
+    """Pieces of the log as asked, over all its files. ``ended`` is set when the container has ended: following stops
+    after the rest."""
     if not path.exists():
         if not options.follow or ended is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(0o640)
-    offset = await asyncio.to_thread(_tail_offset, path, options.tail, options) if options.tail >= 0 else 0
-    file = path.open("rb")
+    renderer = _Renderer(options, tty, details)
+    watch = inotify.Inotify() if options.follow else None
+    stopper = asyncio.ensure_future(ended.wait()) if ended is not None and options.follow else None
+    files = await asyncio.to_thread(_files, path, options)
     try:
-        file.seek(offset)
-        if options.follow:
-            watch = inotify.Inotify()
-            watch.add(path, inotify.MODIFY | inotify.MOVE_SELF | inotify.DELETE_SELF | inotify.ATTRIB,
-                      lambda _mask, _name: changed.set())
-        rest = b""
-        stopper = asyncio.ensure_future(ended.wait()) if ended is not None and options.follow else None
-        if stopper is not None:
-            stopper.add_done_callback(lambda _: changed.set())
-        try:
+        while files:
+            file = files[0]
+            rest = b""
             while True:
-                changed.clear()
+                number, changed = -1, asyncio.Event()
+                if len(files) == 1 and watch is not None and path.exists():
+                    number, changed = watch.event(path, _CHANGES)
                 last = stopper is None or stopper.done()
+                later = _later(file, path) if len(files) == 1 else []
                 while data := file.read(_CHUNK):
                     lines = (rest + data).split(b"\n")
                     rest = lines.pop()
@@ -128,29 +160,41 @@ async def read(path: Path, options: LogsOptions, *, tty: bool, details: str = ""
                         yield out
                     if renderer.past_until:
                         return
-                replaced = _replaced(file.fileno(), path)
-                if replaced:
-                    file.close()
-                    file = path.open("rb")
-                    if watch is not None:
-                        watch.add(path, inotify.MODIFY | inotify.MOVE_SELF | inotify.DELETE_SELF | inotify.ATTRIB,
-                                  lambda _mask, _name: changed.set())
-                    continue
+                if len(files) > 1 or later:
+                    files += [_open(name) for name in later if name.exists()]
+                    break
                 if not options.follow or last:
                     return
-                await changed.wait()
-        finally:
-            if stopper is not None:
-                stopper.cancel()
+                await _either(changed, stopper)
+                if watch is not None and number >= 0:
+                    watch.remove(number)
+            files.pop(0).close()
     finally:
-        file.close()
+        if stopper is not None:
+            stopper.cancel()
+        for each in files:
+            each.close()
         if watch is not None:
             watch.close()
 
 
-def _replaced(fd: int, path: Path) -> bool:
-    """Whether conmon has begun a new file under the name (size limit reached)."""
+async def _either(changed: asyncio.Event, stopper: asyncio.Future[Any] | None) -> None:
+    waiter = asyncio.ensure_future(changed.wait())
     try:
-        return os.fstat(fd).st_ino != path.stat().st_ino
-    except FileNotFoundError:
-        return False
+        await asyncio.wait({waiter, *([stopper] if stopper is not None else [])},
+                           return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+
+
+def _later(file: BinaryIO, path: Path) -> list[Path]:
+    """The files that have been begun since ``file`` was the one written to; empty while it still is."""
+    try:
+        inode = os.fstat(file.fileno()).st_ino
+        if inode == path.stat().st_ino:
+            return []
+        names = rotation.pieces(path)
+        inodes = [name.stat().st_ino for name in names]
+    except (OSError, ValueError):
+        return []
+    return names[inodes.index(inode) + 1:] if inode in inodes else [path]

@@ -38,7 +38,7 @@ def test_image_gives_what_the_request_leaves_out() -> None:
     image = {"Entrypoint": ["/e"], "Cmd": ["c"], "Env": ["A=1", "B=1"], "User": "u", "Labels": {"l": "i"}}
     config = create.merged(decode({"Image": "x", "Env": ["B=2"], "Labels": {"m": "r"}}, ContainerCreate), image)
     assert create.command(config) == ("/e", ["c"])
-    assert config.env == ["A=1", "B=2"]
+    assert config.env == ["B=2", "A=1"]
     assert config.labels == {"l": "i", "m": "r"}
     own = create.merged(decode({"Image": "x", "Entrypoint": "sh"}, ContainerCreate), image)
     assert create.command(own) == ("sh", [])

@@ -56,13 +56,16 @@ class ImageRoutes:
 
     async def create(self, request: Request) -> None:
         query = request.query
+        platform = "" if request.before(1, 32) else query.get("platform", "")
+        if platform.count("/") > 2:
+            raise InvalidParameter(f'"{platform}": cannot parse platform specifier: invalid argument')
         source = query.get("fromSrc", "")
         if source:
             async def load(progress: Callable[[dict[str, Any]], None]) -> None:
                 await self._images.import_(
                     source, request.chunks(), repo=query.get("repo", ""), tag=query.get("tag", ""),
                     message=query.get("message", ""), changes=request.query_all("changes"),
-                    platform=query.get("platform", ""), progress=progress,
+                    platform=platform, progress=progress,
                 )
             await progress_stream(request, load)
             return
@@ -76,7 +79,7 @@ class ImageRoutes:
         await request.body()
 
         async def pull(progress: Callable[[dict[str, Any]], None]) -> None:
-            await self._images.pull_request(reference, every_tag=every, platform=query.get("platform", ""), auth=auth,
+            await self._images.pull_request(reference, every_tag=every, platform=platform, auth=auth,
                                             progress=progress)
         await progress_stream(request, pull)
 

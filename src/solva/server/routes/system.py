@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from solva.server.http import Request
 
 
-_NO_STORE = "501: Docker's plugin store is not spoken"
+_NO_STORE = "404 for a name (none is managed), 501 for what speaks with Docker's plugin store"
 
 
 class SystemRoutes:
