@@ -101,9 +101,11 @@ def port_rules(sandbox: Sandbox, rules: Rules) -> tuple[PortRule, ...]:
 
 
 def relayed(sandbox: Sandbox, rules: Rules) -> tuple[tuple[PublishedPort, str], ...]:
-    """IPv6 ports of a sandbox without IPv6, each with the IPv4 address it has to be carried to."""
+    """Ports that the relay carries, each with the address it leads to: IPv6 ones of a sandbox without IPv6, and those
+    that [::1] belongs to, from which the kernel translates to nowhere."""
     way4, _ = _way(sandbox.endpoints, 4, rules)
     way6, _ = _way(sandbox.endpoints, 6, rules)
-    if way4 is None or way6 is not None:
-        return ()
-    return tuple((port, way4.ipv4) for port in sandbox.ports if ":" in port.host_ip and port.host_port)
+    target = way6.ipv6 if way6 is not None else way4.ipv4 if way4 is not None else ""
+    return tuple((port, target) for port in sandbox.ports
+                 if target and port.host_port and port.proto != "sctp" and ":" in port.host_ip
+                 and (way6 is None or port.host_ip in ("::", "::1")))

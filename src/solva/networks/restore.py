@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -132,11 +133,22 @@ def sweep(services: Services, sandboxes: Sandboxes) -> None:
             tree.remove_tree(path)
 
 
-def ports(sandboxes: Sandboxes) -> None:
-    """Hold the published ports again."""
+async def ports(sandboxes: Sandboxes) -> None:
+    """Hold the published ports again, those that the relay has carried meanwhile by its own sockets."""
+    carried = await sandboxes.relay.adopt()
+    by_sandbox: dict[str, dict[tuple[str, str, int], socket.socket]] = {}
+    unknown = []
+    for key, held in carried.items():
+        sandbox_id, proto, host_ip, port = key.split("|")
+        known = sandboxes.get(sandbox_id)
+        if known and any((p.proto, p.host_ip, str(p.host_port)) == (proto, host_ip, port) for p in known.ports):
+            by_sandbox.setdefault(sandbox_id, {})[proto, host_ip, int(port)] = held
+        else:
+            held.close()
+            unknown.append(key)
+    await sandboxes.relay.forget(unknown)
     for sandbox in sandboxes.all():
         rows = [(port.proto, port.host_ip, port.host_port) for port in sandbox.ports if port.host_port]
-        for problem in sandboxes.ports.adopt(sandbox.id, rows):
+        for problem in sandboxes.ports.adopt(sandbox.id, rows, by_sandbox.get(sandbox.id, {})):
             _log.warning("sandbox %s: port %s: the firewall still sends it to the container", sandbox.id[:12], problem)
-
-
+        await sandboxes.relay_again(sandbox)

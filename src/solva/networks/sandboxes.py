@@ -26,6 +26,7 @@ from solva.networks.firewall.nftables import Firewall
 from solva.networks.host import Host, failure
 from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Peer, PublishedPort, Sandbox, SandboxConfig
 from solva.networks.namespace import Namespace
+from solva.networks.portmap.relay import Carried, Relay
 from solva.networks.portmap.reserve import Claim, Ports
 from solva.networks.sandboxfiles import SandboxFiles
 from solva.networks.stock import Stock
@@ -68,7 +69,9 @@ class Sandboxes:
         self._all: dict[str, Sandbox] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._unpinning: dict[str, asyncio.Task[None]] = {}
         self.ports = Ports(self._holder)
+        self.relay = Relay(services.host.run / "relay.sock")
         self.stock = Stock(services.host)
         self.endpoints = Endpoints(services.host, services.catalog, self.spawn_delete)
         self.files = SandboxFiles(self.endpoints.named, services.catalog.default_bridge, self._by_ref)
@@ -157,7 +160,8 @@ class Sandboxes:
         """A sandbox that was kept for others, and comes back with other wishes: what is left is its namespace, whose
         path this is."""
         problems: list[Exception] = []
-        await _each(problems, self._s.firewall.set_ports(kept.id, ()), self._unpublish(kept))
+        await _each(problems, self._s.firewall.set_ports(kept.id, ()), self._unpublish(kept),
+                    self.relay.drop(f"{kept.id}|"))
         self.ports.release(kept.id)
         for endpoint in kept.endpoints:
             await _each(problems, self.endpoints.leave(endpoint, kept))
@@ -183,6 +187,9 @@ class Sandboxes:
         else:
             inside = await self.stock.take()
             undo.callback(self.spawn_close, inside)
+            before = self._unpinning.get(config.id)
+            if before is not None:      # its last namespace is still at this path
+                await asyncio.wait([before])
             try:
                 netns.pin(inside.descriptor, path)
             except OSError as error:
@@ -238,12 +245,26 @@ class Sandboxes:
             await self._s.firewall.set_ports(sandbox.id, publish.port_rules(after, self.endpoints.rules))
             faults.point("publish: rules")
             self._forget_flows(after)
+        undo.push_async_callback(self.relay_again, sandbox)
+        await self.relay_again(after)
         self.ports.release(sandbox.id, [port for port in gone if port.host_port])
         way = gateway.choose(after.endpoints, 4) or gateway.choose(after.endpoints, 6)
         shown = await self.endpoints.publish(way, after)
         if way is not None:
             undo.push_async_callback(self.endpoints.unpublish, way, after)
         return replace(after, ports=(*after.ports, *shown))
+
+    async def relay_again(self, sandbox: Sandbox) -> None:
+        """What the kernel cannot translate."""
+        sockets = self.ports.sockets(sandbox.id)
+        wanted = {}
+        for port, address in publish.relayed(sandbox, self.endpoints.rules):
+            held = sockets.get((port.proto, port.host_ip, port.host_port))
+            if held is not None:
+                key = f"{sandbox.id}|{port.proto}|{port.host_ip}|{port.host_port}"
+                wanted[key] = Carried(held, port.proto, (address, port.container_port))
+        await self.relay.drop(f"{sandbox.id}|", wanted)
+        self.relay.carry(wanted)
 
     def _reserve(self, sandbox: Sandbox, missing: Sequence[Claim], undo: AsyncExitStack) -> list[PublishedPort]:
         if not missing:
@@ -287,7 +308,7 @@ class Sandboxes:
                 return
             problems: list[Exception] = []
             await _each(problems, self._s.firewall.set_ports(sandbox_id, ()), self._s.names.remove(sandbox_id),
-                        self._unpublish(sandbox))
+                        self._unpublish(sandbox), self.relay.drop(f"{sandbox_id}|"))
             self.ports.release(sandbox_id)
             faults.point("detach: ports")
             for endpoint in sandbox.endpoints:
@@ -296,6 +317,8 @@ class Sandboxes:
             self._s.store.delete(KIND, sandbox_id)
             tree.remove_tree(self._folder(sandbox_id))
             self._locks.pop(sandbox_id, None)
+        if sandbox.netns:
+            self._unpinning[sandbox_id] = self.spawn(self._s.host.later(lambda: netns.unpin(sandbox.netns)))
         self.spawn(self._clear(sandbox))
         for endpoint in sandbox.endpoints:
             self._publish_event("disconnect", endpoint, sandbox)
@@ -309,8 +332,11 @@ class Sandboxes:
     async def _clear(self, sandbox: Sandbox) -> None:
         """The slow part, behind the answer."""
         try:
-            if sandbox.netns:
-                await self._s.host.later(lambda: netns.unpin(sandbox.netns))
+            unpinning = self._unpinning.get(sandbox.id)
+            if unpinning is not None:
+                await unpinning
+                if self._unpinning.get(sandbox.id) is unpinning:
+                    del self._unpinning[sandbox.id]
             await self._s.host.delete_links([endpoint.link for endpoint in sandbox.endpoints if endpoint.link])
             mine = {address for e in sandbox.endpoints for address in (e.ipv4, e.ipv6) if address}
             if sandbox.ports:

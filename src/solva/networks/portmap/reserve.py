@@ -12,7 +12,7 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -67,12 +67,15 @@ class Ports:
         self._held.setdefault(sandbox_id, []).extend(held for row in rows for held in row)
         return rows
 
-    def adopt(self, sandbox_id: str, ports: Iterable[tuple[str, str, int]]) -> list[str]:
-        """Hold again what the kernel's rules publish already: (proto, host_ip, host_port); what could not be bound."""
+    def adopt(self, sandbox_id: str, ports: Iterable[tuple[str, str, int]],
+              sockets: Mapping[tuple[str, str, int], socket.socket]) -> list[str]:
+        """Hold again what the kernel's rules publish already: (proto, host_ip, host_port); what could not be bound.
+        ``sockets``: those that another process has held meanwhile."""
         problems = []
         for proto, host_ip, port in ports:
             try:
-                held = Held(proto, host_ip, port, _bind(proto, host_ip, port))
+                held = Held(proto, host_ip, port,
+                            sockets.get((proto, host_ip, port)) or _bind(proto, host_ip, port))
             except OSError as error:
                 problems.append(f"{host_ip}:{port}/{proto}: {os.strerror(error.errno or 0).lower()}")
                 continue
@@ -90,6 +93,10 @@ class Ports:
                 held.socket.close()
         if kept:
             self._held[sandbox_id] = kept
+
+    def sockets(self, sandbox_id: str) -> Mapping[tuple[str, str, int], socket.socket]:
+        """What is held for a sandbox, by (proto, host_ip, host_port)."""
+        return {(held.proto, held.host_ip, held.host_port): held.socket for held in self._held.get(sandbox_id, [])}
 
     def close(self) -> None:
         """Let go of all sockets; the rules stay."""
