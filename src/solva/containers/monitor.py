@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from solva.containers import health, joined, logging, restart_policy, state
+from solva.containers import health, joined, logging, networking, restart_policy, state
 from solva.containers.core import Core, Live
 from solva.containers.model import Container
 from solva.errors import SolvaError
@@ -156,6 +156,7 @@ async def adopt(core: Core) -> None:
         if not current.running:
             continue
         if current.alive and current.boot == boot and _rejoin(core, container):
+            networking.agree(core, container)
             continue
         await _settle_absent(core, container, boot)
     for container in core.registry.all():

@@ -251,6 +251,32 @@ def endpoint_view(wish: EndpointSettings, live: Endpoint | None) -> dict[str, An
     return view
 
 
+def agree(core: Core, container: Container) -> None:
+    """An engine starts and finds it running: what was being connected or disconnected when the last one died is as the
+    sandbox has it."""
+    sandbox = core.networks.sandbox(container.id)
+    if sandbox is None or sandbox.config.mode != "bridge":
+        return
+    live = {endpoint.network_name: endpoint for endpoint in sandbox.endpoints if not endpoint.is_gateway}
+    known: set[str] = set()
+    for reference in list(container.endpoints):
+        try:
+            name = core.networks.get(reference).name
+        except NotFound:
+            continue
+        known.add(name)
+        if name not in live:
+            del container.endpoints[reference]
+    for name, endpoint in live.items():
+        if name not in known:
+            wish = endpoint.config
+            ipam = IpamConfig(wish.ipv4, wish.ipv6, list(wish.link_local_ips))
+            container.endpoints[name] = EndpointSettings(
+                ipam if wish.ipv4 or wish.ipv6 or wish.link_local_ips else None, list(wish.links), list(wish.aliases),
+                wish.mac, dict(wish.driver_opts), wish.gw_priority)
+    core.registry.save(container)
+
+
 async def connect(core: Core, container: Container, network: str, wish: EndpointSettings) -> None:
     """``network connect``: live for a running container, else recorded."""
     mode = mode_of(container)
