@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from dnslib import RCODE, RR, DNSRecord
 
+from solva.client.transport import Transport
 from solva.kernel.setns import in_netns
 from support.engine import LiveEngine
 
@@ -163,3 +165,45 @@ def test_names_outlive_the_engine_and_the_name_server_comes_back(own_engine: Liv
     os.kill(server, signal.SIGKILL)
     assert answers(own_engine, "dns-x", "dns-y") == expected
     assert f"Process:    {server}" not in own_engine.cli("network", "dns").stdout
+
+
+QUESTIONS = (("{b}", "A"), ("web", "A"), ("{short}", "A"), ("betahost", "A"), ("{b}.{net}", "A"), ("web.{net}", "A"),
+             ("{b}", "AAAA"), ("{b}.{net}", "AAAA"), ("{b}", "MX"), ("{back}", "PTR"),
+             ("{B}", "A"), ("other", "A"), ("other", "AAAA"))
+
+
+@pytest.mark.peer
+def test_docker_answers_the_same(engine: LiveEngine, peer_socket: str) -> None:
+    """The same questions to both; where ours differ on purpose (docs/compatibility.md) nothing is asked."""
+    found = {}
+    for side, host in (("solva", f"unix://{engine.socket}"), ("docker", peer_socket)):
+        net, first, second = (f"dnspeer-{os.getpid()}-{part}" for part in ("n", "a", "b"))
+        cli = partial(engine.cli, "-H", host)
+        api = Transport(host)
+        try:
+            cli("network", "create", net)
+            cli("run", "-d", "--name", second, "--hostname", "betahost", "--network", net, "--network-alias", "web",
+                "busybox", "sleep", "100")
+            cli("run", "-d", "--name", first, "--network", net, "--link", f"{second}:other", "busybox", "sleep", "100")
+            inside = api.json("GET", f"/containers/{second}/json")
+            ip = inside["NetworkSettings"]["Networks"][net]["IPAddress"]
+            words = {"b": second, "B": second.upper(), "net": net, "short": inside["Id"][:12],
+                     "back": ".".join(reversed(ip.split("."))) + ".in-addr.arpa"}
+            pid = api.json("GET", f"/containers/{first}/json")["State"]["Pid"]
+            found[side] = [_plain(pid, text.format(**words), kind, {ip: "B", words["short"]: "short"})
+                           for text, kind in QUESTIONS]
+        finally:
+            cli("rm", "-f", first, second, check=False)
+            cli("network", "rm", net, check=False)
+    for question, ours, theirs in zip(QUESTIONS, found["solva"], found["docker"], strict=True):
+        assert ours == theirs, question
+
+
+def _plain(pid: int, name: str, kind: str, names: dict[str, str]) -> tuple[str, list[str], list[int]]:
+    with in_netns(f"/proc/{pid}/ns/net", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asking:
+        asking.settimeout(15)
+        asking.connect(("127.0.0.11", 53))
+        asking.send(DNSRecord.question(name, kind).pack())
+        answer = DNSRecord.parse(asking.recv(4096))
+    return (str(RCODE[answer.header.rcode]), sorted(names.get(str(row.rdata), str(row.rdata)) for row in answer.rr),
+            [row.ttl for row in answer.rr])
