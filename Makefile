@@ -28,9 +28,13 @@ test-unit: setup ## no root, under a minute
 standins: setup ## images in place of Docker Hub's, where that cannot be reached
 	@$(PYTHON) -m standins up
 
-test: setup lint standins ## everything
+test: setup lint standins ## everything; JOBS=2 runs test files side by side
 	@tools/setup.sh tests
-	for part in unit kernel api scenarios; do $(PYTHON) -m pytest -q tests/$$part || exit 1; done
+	@for part in unit kernel api scenarios; do \
+		echo "== tests/$$part"; began=$$(date +%s); \
+		$(PYTHON) -m pytest -q --durations=15 --durations-min=1 $(if $(JOBS),-n $(JOBS) --dist loadfile) tests/$$part || exit 1; \
+		echo "== tests/$$part: $$(( $$(date +%s) - began )) s"; \
+	done
 
 bench: setup ## figures, paired with a real Docker; BENCH="--only run --runs 3" for some
 	@$(PYTHON) -m tools.bench $(BENCH)

@@ -28,7 +28,7 @@ stamp=.venv/.solva-setup
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "setup: .venv with $("$python" --version)"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+    .venv/bin/pip install -qq --disable-pip-version-check -e '.[dev]'
     .venv/bin/python -m solva.cli.launcher .venv/bin/solva   # a start-up script that imports less than pip's
     touch "$stamp"
 fi

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -81,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         print("bench: an engine needs root", file=sys.stderr)
         return 1
+    for number in (signal.SIGINT, signal.SIGTERM):      # also when started in the background: what is made is removed
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="solva-bench-", dir="/tmp"))
     sides: list[Side] = []
     try:
