@@ -94,7 +94,7 @@ class Walk:
                                   "(--packet sends one)")
             return
         raise self.fail("rules", f"stopped by {stop}", f"another program's firewall stops it: {stop}",
-                        foreign.mend(stop, interface or "INTERFACE"))
+                        foreign.mend(stop, interface or "INTERFACE", packet))
 
     def listener(self, party: Party, address: str, port: int, what: str) -> None:
         """Somebody takes connections at the address."""

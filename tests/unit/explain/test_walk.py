@@ -179,6 +179,16 @@ def test_another_firewall_is_the_cause(source: Party, target: Party, port: int, 
     assert why(source, target, port, stop=dropping("none")).reachable
 
 
+def test_a_firewall_before_the_host_itself() -> None:
+    served = {"listeners": (Listener("tcp", "0.0.0.0", 22),)}
+    assert why(LAN, HOST, 22, **served).reachable
+    found = why(LAN, HOST, 22, stop=dropping("input"), **served)
+    assert not found.reachable
+    assert found.mend == "nft insert rule inet ufw fwd iifname eth0 tcp dport 22 accept"
+    found = why(WEB, HOST, 22, stop=dropping("input"), **served)
+    assert "iifname br-app tcp dport 22" in found.mend
+
+
 def test_a_possible_stop_is_told_and_passed_over() -> None:
     found = why(WEB, DB, 5432, stop=lambda _: Obstacle("ip filter", "FORWARD", "", "drop", certain=False))
     assert found.reachable

@@ -109,6 +109,19 @@ def test_mends_are_in_the_owners_terms() -> None:
     assert stop("filter (iptables-legacy)", "FORWARD").startswith("iptables-legacy -I FORWARD -i br-a")
 
 
+@pytest.mark.parametrize(("address", "chain", "owner", "mend"), [
+    ("ip filter", "INPUT", "", "iptables -I INPUT -i eth0 -p tcp --dport 22 -j ACCEPT"),
+    ("ip filter", "INPUT", "ufw", "ufw allow in on eth0 to any port 22 proto tcp"),
+    ("inet firewalld", "filter_INPUT", "firewalld",
+     "firewall-cmd --permanent --add-port=22/tcp && firewall-cmd --reload"),
+    ("inet mine", "entry", "", "nft insert rule inet mine entry iifname eth0 tcp dport 22 accept"),
+    ("filter (iptables-legacy)", "INPUT", "", "iptables-legacy -I INPUT -i eth0 -p tcp --dport 22 -j ACCEPT"),
+])
+def test_the_host_is_opened_no_further_than_asked(address: str, chain: str, owner: str, mend: str) -> None:
+    packet = Packet("input", "eth0", "", "203.0.113.7", "192.0.2.1", "tcp", 22)
+    assert foreign.mend(foreign.Obstacle(address, chain, "", "drop", owner=owner), "eth0", packet) == mend
+
+
 def test_ufw_is_known_by_its_chains() -> None:
     """Its FORWARD: everything through chains of its own, and a policy at last."""
     jumps = [("base", [{"counter": None}, {"jump": {"target": name}}]) for name in (

@@ -186,23 +186,50 @@ def _judge(table: ForeignTable, chain: Chain, packet: Packet) -> Obstacle | None
     return walk.maybe
 
 
-def mend(stop: Obstacle, interface: str) -> str:
-    """One thing to do about it, in the terms of whoever owns the table. ``interface``: our bridge."""
-    family, _, name = stop.table.partition(" ")
-    if stop.owner == "firewalld" or name == "firewalld":
-        return (f"firewall-cmd --permanent --zone=trusted --add-interface={interface} && firewall-cmd --reload")
+def mend(stop: Obstacle, interface: str, packet: Packet | None = None) -> str:
+    """One thing to do about it, in the terms of whoever owns the table.
+
+    ``interface``: our bridge, both ways of which are to pass; of a ``packet`` to or from the host itself only its port.
+    """
+    if packet is not None and packet.hook != "forward":
+        return _host_mend(stop, interface, packet)
+    if stop.owner == "firewalld" or stop.table.endswith(" firewalld"):
+        return f"firewall-cmd --permanent --zone=trusted --add-interface={interface} && firewall-cmd --reload"
     if stop.owner == "ufw":
         return f"ufw route allow in on {interface} && ufw route allow out on {interface}"
-    if "legacy" in stop.table:
-        program = f"{stop.table.partition('(')[2].rstrip(')')}"
-        return (f"{program} -I {stop.chain} -i {interface} -j ACCEPT && "
-                f"{program} -I {stop.chain} -o {interface} -j ACCEPT")
-    if name == "filter" and family in ("ip", "ip6") and stop.chain.isupper():
-        program = "iptables" if family == "ip" else "ip6tables"
+    program = _program(stop)
+    if program:
         chain = "FORWARD" if stop.chain.startswith("DOCKER") else stop.chain
         return f"{program} -I {chain} -i {interface} -j ACCEPT && {program} -I {chain} -o {interface} -j ACCEPT"
     return (f"nft insert rule {stop.table} {stop.chain} iifname {interface} accept && "
             f"nft insert rule {stop.table} {stop.chain} oifname {interface} accept")
+
+
+def _program(stop: Obstacle) -> str:
+    """The iptables that a chain was made with, "" for nft."""
+    family, _, name = stop.table.partition(" ")
+    if "legacy" in stop.table:
+        return stop.table.partition("(")[2].rstrip(")")
+    if name == "filter" and family in ("ip", "ip6") and stop.chain.isupper():
+        return "iptables" if family == "ip" else "ip6tables"
+    return ""
+
+
+def _host_mend(stop: Obstacle, interface: str, packet: Packet) -> str:
+    """The port of one packet to the host, or from it, on one interface: no more than was asked about."""
+    inward = packet.hook == "input"
+    port = packet.port
+    if stop.owner == "ufw":
+        return f"ufw allow {'in' if inward else 'out'} on {interface} to any" + (
+            f" port {port} proto {packet.proto}" if port else "")
+    if stop.owner == "firewalld" and inward and port:
+        return f"firewall-cmd --permanent --add-port={port}/{packet.proto} && firewall-cmd --reload"
+    program = _program(stop)
+    if program:
+        match = f" -p {packet.proto} --dport {port}" if port else ""
+        return f"{program} -I {stop.chain} {'-i' if inward else '-o'} {interface}{match} -j ACCEPT"
+    match = f" {packet.proto} dport {port}" if port else ""
+    return f"nft insert rule {stop.table} {stop.chain} {'iifname' if inward else 'oifname'} {interface}{match} accept"
 
 
 def addresses(version: int) -> tuple[str, str]:
