@@ -129,7 +129,7 @@ def load(path: Path | None, cluster: str | None = None, advertise: str | None = 
         dns=tuple(_texts(file, "network.dns", network.get("dns", []))),
         dns_search=tuple(_texts(file, "network.dns_search", network.get("dns_search", []))),
         dns_options=tuple(_texts(file, "network.dns_options", network.get("dns_options", []))),
-        dns_query_log=bool(network.get("dns_query_log", False)),
+        dns_query_log=_flag(file, "network.dns_query_log", network.get("dns_query_log", False)),
         plugins=PluginSettings(
             tuple(_texts(file, "plugins.directories", plugins.get("directories", list(discovery.DIRECTORIES)))),
             _seconds(file, "plugins.timeout", plugins.get("timeout", 30)),
@@ -178,6 +178,12 @@ def _seconds(file: Path, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise InvalidParameter(f"{file}: {key} must be a number of seconds above 0")
     return float(value)
+
+
+def _flag(file: Path, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidParameter(f"{file}: {key} must be true or false")
+    return value
 
 
 def _texts(file: Path, key: str, value: Any) -> list[str]:

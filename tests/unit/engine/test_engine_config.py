@@ -30,6 +30,7 @@ def test_all_keys(tmp_path: Path) -> None:
         bip = "10.9.0.1/24"
         default_address_pools = [{ base = "10.8.0.0/16", size = 24 }]
         dns = ["192.0.2.53"]
+        dns_query_log = true
     """), run_root=tmp_path / "run")
     assert config.data_root == Path("/srv/solva")
     assert config.socket == tmp_path / "run" / "solva.sock"
@@ -38,6 +39,7 @@ def test_all_keys(tmp_path: Path) -> None:
     assert config.insecure_registries == ("lan:5000",)
     assert config.address_pools == (AddressPool("10.8.0.0/16", 24),)
     assert config.dns == ("192.0.2.53",)
+    assert config.dns_query_log
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -45,6 +47,7 @@ def test_all_keys(tmp_path: Path) -> None:
     ("stop_deaf = 'perhaps'", 'it must be "kill" or "wait"'),
     ("[registry]\nmirrors = 3", "mirrors must be a table"),
     ("[network]\ndns = 'x'", "network.dns must be a list of strings"),
+    ("[network]\ndns_query_log = 'yes'", "network.dns_query_log must be true or false"),
     ("[network]\ndefault_address_pools = [{ base = '10.0.0.0/8' }]", "needs rows of"),
     ("data_root = ", "Invalid value"),
 ])
