@@ -412,7 +412,6 @@ WRONG = (
     ["port", "web", "1"], ["kill", "nosuch"], ["stop", "nosuch"], ["rm", "-f", "nosuch"], ["top", "nosuch"],
     ["up", "--wait", "--watch"], ["up", "-d", "--menu=x"], ["up", "--abort-on-container-exit",
     "--abort-on-container-failure"], ["ps", "--filter", "x=y"], ["exec", "web", "true"], ["commit", "web"],
-    ["-p", "X Y", "ps"],
     ["export", "web"], ["start", "web"], ["scale", "web"], ["--ansi", "maybe", "ps"], ["down", "--rmi", "some"],
     ["run", "--env-from-file", "/none", "web"], ["push", "nosuch"], ["pull", "--policy", "x"],
 )
