@@ -22,6 +22,7 @@ from solva.snapshots.compression import name_of
 from solva.snapshots.content import ContentStore, digest_of
 from solva.snapshots.layers import LayerStore
 from solva.snapshots.worker import UnpackProcess
+from solva.tasks import to_its_end
 
 _CHUNK = 1 << 20
 _PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
@@ -63,7 +64,7 @@ class Loader:
             async with UnpackProcess(descriptor, target) as process:
                 total = 0
                 async for piece in data:
-                    await asyncio.to_thread(_append, descriptor, piece, total)
+                    await to_its_end(_append, descriptor, piece, total)
                     total += len(piece)
                     process.available(total)
                 process.whole()
@@ -103,7 +104,7 @@ class Loader:
                 unpacked = await process.result()
             if line is not None:
                 line.amount("Loading layer", size, size)
-            digest = await asyncio.to_thread(_file_digest, descriptor)
+            digest = await to_its_end(_file_digest, descriptor)
             kept = self._content.scratch(secrets.token_hex(8))
             await asyncio.to_thread(_link_or_copy, path, kept)
             await asyncio.to_thread(self._content.commit, kept, digest)
@@ -129,7 +130,7 @@ class Loader:
         try:
             total = 0
             async for piece in data:
-                await asyncio.to_thread(_append, descriptor, piece, total)
+                await to_its_end(_append, descriptor, piece, total)
                 total += len(piece)
             diff_id = await self._layer(scratch, None)
         finally:

@@ -22,6 +22,7 @@ from solva.registry.http import HttpClient, HttpError
 from solva.registry.reference import Reference
 from solva.snapshots.content import ContentStore, digest_of
 from solva.snapshots.layers import Diff, LayerStore
+from solva.tasks import to_its_end
 
 _CHUNK = 1 << 20
 
@@ -128,7 +129,7 @@ async def _file(path: Path, progress: Callable[[int], None]) -> AsyncIterator[by
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         sent = 0
-        while data := await asyncio.to_thread(os.pread, descriptor, _CHUNK, sent):
+        while data := await to_its_end(os.pread, descriptor, _CHUNK, sent):
             yield data
             sent += len(data)
             progress(sent)

@@ -10,6 +10,7 @@ from solva.errors import SystemFailure
 from solva.registry.client import Repository
 from solva.registry.errors import RegistryError
 from solva.registry.http import HttpError
+from solva.tasks import to_its_end
 
 ATTEMPTS = 5
 _BATCH = 1 << 20
@@ -33,7 +34,7 @@ async def fetch_blob(
     descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         state = _Partial(descriptor)
-        await _to_its_end(state.rehash, size)
+        await to_its_end(state.rehash, size)
         failures = 0
         while True:
             before = state.position
@@ -99,16 +100,6 @@ class _Partial:
         return "sha256:" + self._hash.hexdigest()
 
 
-async def _to_its_end(call: Callable[..., None], *arguments: object) -> None:
-    """In a thread. Whoever cancels waits for it: the file is closed next, and what was written must be known."""
-    work = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
-
-
 async def _receive(repository: Repository, digest: str, size: int, state: _Partial, progress: Progress) -> None:
     """One attempt."""
     if state.position == size:
@@ -128,7 +119,7 @@ async def _receive(repository: Repository, digest: str, size: int, state: _Parti
                                          f"more than the {size} bytes that the manifest names")
                 if held >= _BATCH:
                     batch, pending, held = pending, [], 0
-                    await _to_its_end(state.append, batch)
+                    await to_its_end(state.append, batch)
                     progress(state.position)
         finally:      # what came before the connection broke is kept
             if pending and state.position + held <= size:
