@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.overlay import Machines, OverlaySuite, clear, inspect, lookup, networks, ping, place, sleeper
+from suites.overlay import Machines, OverlaySuite, clear, inside, inspect, lookup, networks, ping, place, sleeper
 from support.cluster import Lab, agent_pid, kill_machine, lab, missing_cluster, until
 from support.engine import LiveEngine, live_engine, run
 
@@ -30,7 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def net(cluster: Lab) -> Iterator[str]:
     """An attachable overlay network; it and the containers of the test are gone afterwards, on every host."""
     name = f"ov{time.monotonic_ns() % 1_000_000}"
-    cluster.engines[0].cli("network", "create", "-d", "overlay", "--attachable", name)
+    cluster.engines[0].cli("network", "create", "-d", "overlay", "--attachable", "--ipv6", name)
     until(lambda: all(name in networks(engine) for engine in cluster.engines), "the network is everywhere")
     yield name
     for engine in cluster.engines:
@@ -55,8 +56,10 @@ def test_three_hosts_and_a_new_name(cluster: Lab, net: str) -> None:
     sleeper(three, net, "cc")
     assert ping(three, "cc", "aa")
     assert ping(two, "bb", "cc")
+    assert three.cli("exec", "cc", "ping", "-6", "-c", "1", "-W", "2", "aa", check=False).returncode == 0
+    assert net not in three.cli("network", "prune", "-f").stdout
     addresses = {place(engine, name, net)["IPAddress"] for engine, name in ((one, "aa"), (two, "bb"))}
-    assert lookup(three, "cc", "both") == addresses
+    assert addresses < lookup(three, "cc", "both")      # those of the other IP version, too
     one.cli("rename", "aa", "renamed")
     assert until(lambda: ping(three, "cc", "renamed", check=False), "the new name is known elsewhere")
     two.cli("rm", "-f", "bb")
@@ -122,10 +125,10 @@ def test_what_somebody_breaks_in_the_kernel_is_mended(cluster: Lab, net: str) ->
     sleeper(one, net, "aa")
     sleeper(two, net, "bb")
     target = place(two, "bb", net)
-    inside = next((one.root / "run/overlay").iterdir())
-    run("nsenter", f"--net={inside}", "bridge", "fdb", "del", target["MacAddress"], "dev", "vxlan0", "dst",
+    folder = next((one.root / "run/overlay").iterdir())
+    run("nsenter", f"--net={folder}", "bridge", "fdb", "del", target["MacAddress"], "dev", "vxlan0", "dst",
         cluster.address(2), "self")
-    run("nsenter", f"--net={inside}", "ip", "neigh", "flush", "dev", "vxlan0", "nud", "permanent")
+    run("nsenter", f"--net={folder}", "ip", "neigh", "flush", "dev", "vxlan0", "nud", "permanent")
     until(lambda: ping(one, "aa", target["IPAddress"], check=False), "the tables are mended")
 
 
@@ -228,11 +231,11 @@ def test_a_dead_host_is_forgotten_within_its_lease(cluster: Lab, net: str) -> No
     one, two, three = cluster.engines
     sleeper(three, net, "cc")
     sleeper(one, net, "aa")
-    inside = next((one.root / "run/overlay").iterdir())
+    folder = next((one.root / "run/overlay").iterdir())
     mac = place(three, "cc", net)["MacAddress"]
 
     def known() -> bool:
-        return mac in run("nsenter", f"--net={inside}", "bridge", "fdb", "show", "dev", "vxlan0").stdout
+        return mac in run("nsenter", f"--net={folder}", "bridge", "fdb", "show", "dev", "vxlan0").stdout
 
     assert known()
     died = time.monotonic()
@@ -265,3 +268,59 @@ def test_what_is_refused(cluster: Lab, tmp_path: Path) -> None:
         refused = alone.cli("network", "create", "-d", "overlay", "any", check=False)
         assert "This node is not a swarm manager" in refused.stderr
         assert "--cluster etcd://HOST:2379 --advertise ADDRESS" in refused.stderr
+
+
+@pytest.mark.parametrize("fault", ["join: address", "join: link", "attach: names", "detach: left"])
+def test_an_engine_that_dies_in_the_middle_leaves_nothing(
+        cluster: Lab, net: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = cluster.engines[0]
+    one.stop()
+    monkeypatch.setenv("SOLVA_FAULT", fault)
+    one.start()
+    assert one.process is not None
+    sleeper(one, net, "aa", check=False)
+    if one.process.poll() is None:
+        one.cli("rm", "-f", "aa", check=False)
+    one.process.wait(30)
+    monkeypatch.delenv("SOLVA_FAULT")
+    one.start()
+    one.cli("rm", "-f", "aa", check=False)
+    until(lambda: not cluster.etcd.keys(f"/solva/addresses/{network_id(one, net)}/"), "no address is taken")
+    until(lambda: not cluster.etcd.keys(f"/solva/endpoints/{network_id(one, net)}/"), "no endpoint is registered")
+    until(lambda: not list((one.root / "run/overlay").glob("*")), "no namespace is left")
+    assert not list((one.root / "run/cluster/endpoints").glob("*"))
+
+
+def network_id(engine: LiveEngine, name: str) -> str:
+    return engine.cli("network", "inspect", name, "--format", "{{.Id}}").stdout.strip()
+
+
+def test_multicasts_only_where_asked_for(cluster: Lab, net: str) -> None:
+    one, two, _ = cluster.engines
+    one.cli("network", "create", "-d", "overlay", "--attachable", "-o", "solva.multicast=true", "loud")
+    until(lambda: "loud" in networks(two), "loud is everywhere")
+    heard = {}
+    for name in (net, "loud"):
+        sleeper(one, name, f"a-{name}")
+        sleeper(two, name, f"b-{name}")
+        group, here = socket.inet_aton("239.1.2.3"), socket.inet_aton(place(two, f"b-{name}", name)["IPAddress"])
+        there = inside(two, f"b-{name}", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sender = inside(one, f"a-{name}", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        with there, sender:
+            there.bind(("", 7001))
+            there.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + here)
+            there.settimeout(0.3)
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+                              socket.inet_aton(place(one, f"a-{name}", name)["IPAddress"]))
+            heard[name] = False
+            for _ in range(4 if name == net else 40):
+                sender.sendto(b"hello", ("239.1.2.3", 7001))
+                try:
+                    heard[name] = there.recv(10) == b"hello"
+                    break
+                except TimeoutError:
+                    continue
+    for engine in (one, two):
+        clear(engine)
+    one.cli("network", "rm", "loud")
+    assert heard == {net: False, "loud": True}

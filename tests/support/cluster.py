@@ -8,12 +8,14 @@ them, and Debian's etcd on a machine of its own. Nothing of it touches the host'
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +83,12 @@ class Etcd:
                 return b""
 
         return in_netns(f"/run/netns/{self._netns}", ask)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin so."""
+        ends = [b64encode(text.encode()).decode() for text in (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+        answer = self.http("POST", "/v3/kv/range", json.dumps({"key": ends[0], "range_end": ends[1]}).encode())
+        return [b64decode(row["key"]).decode() for row in json.loads(answer).get("kvs", ())]
 
     def stop(self) -> None:
         """As by ``kill -9``; its data stay."""

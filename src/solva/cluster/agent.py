@@ -100,11 +100,17 @@ class Agent:
             here = self._config.host
             wired = plane.networks(self._run_root)
             known = {network: row for network in wired if (row := state.ready(network)) is not None}
+            problems: list[OSError] = []
             for network in known:
-                found += await asyncio.get_running_loop().run_in_executor(
-                    self._thread, plane.reconcile, self._run_root, network, state.tables(network, here))
+                try:
+                    found += await asyncio.get_running_loop().run_in_executor(
+                        self._thread, plane.reconcile, self._run_root, network, state.tables(network, here))
+                except OSError as error:      # the other networks must not suffer
+                    problems.append(error)
             await names.publish(self._run_root, wired, {
                 network: (row, state.peers(network, here)) for network, row in known.items()})
+            if problems:
+                raise problems[0]
             return found
 
     # -- requests
@@ -114,8 +120,10 @@ class Agent:
             while line := await reader.readline():
                 try:
                     answer = await self._answer(json.loads(line))
-                except (EtcdError, OSError, ValueError, KeyError) as error:
-                    answer = {"error": str(error) or type(error).__name__}
+                except EtcdError as error:
+                    answer = {"error": str(error), "kind": "etcd"}
+                except (OSError, ValueError, KeyError) as error:
+                    answer = {"error": getattr(error, "strerror", None) or str(error) or type(error).__name__}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

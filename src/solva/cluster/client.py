@@ -15,7 +15,7 @@ import msgspec
 
 from solva.cluster import files
 from solva.cluster.files import Config
-from solva.errors import Unavailable
+from solva.errors import SystemFailure, Unavailable
 from solva.kernel import pidfd
 
 _START_SECONDS = 10.0
@@ -45,7 +45,8 @@ class AgentClient:
             await self._ensure()
 
     async def ask(self, verb: str, **values: Any) -> dict[str, Any]:
-        """The agent's answer. Unavailable with the reason when it cannot do it, or there is no agent to be had."""
+        """The agent's answer. Unavailable with the reason when etcd, or the agent itself, is not there;
+        SystemFailure for what the kernel refused."""
         async with self._lock:
             for attempt in (1, 2):
                 await self._ensure()
@@ -61,7 +62,7 @@ class AgentClient:
                     self._disconnect()      # its answer is still to come, and must not be taken for the next one's
                     raise
         if "error" in answer:
-            raise Unavailable(str(answer["error"]))
+            raise (Unavailable if answer.get("kind") == "etcd" else SystemFailure)(str(answer["error"]))
         return answer
 
     async def stop(self) -> None:

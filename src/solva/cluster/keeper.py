@@ -110,14 +110,15 @@ class Keeper:
         """The store has every endpoint that has a file, and none of ours that has not."""
         state, here = self._watcher.state, self._config.host
         wanted = files.locals_(self._run)
-        registered = {placed.id: network for network, placed in state.of_host(here)}
+        registered = {placed.id: (network, placed.row) for network, placed in state.of_host(here)}
         if here not in state.hosts:
             row = HostRow(address=self._config.address, mtu=self._config.mtu, name=self._config.name)
             await self._put([], [store.put(rows.host_key(here), rows.text(row), self.lease)])
-        for endpoint, network in registered.items():
+        for endpoint, (network, _) in registered.items():
             if endpoint not in wanted:
                 await self._forget(network, endpoint)
-        missing = {endpoint: local for endpoint, local in wanted.items() if endpoint not in registered}
+        missing = {endpoint: local for endpoint, local in wanted.items()
+                   if registered.get(endpoint) != (local.network, local.row)}
         self.lost = {endpoint: why for endpoint, why in self.lost.items() if endpoint in missing}
         if missing:
             await self._restore_networks(missing)

@@ -50,6 +50,7 @@ class Membership:
         self.changed: Callable[[], None] = lambda: None
         self._reserved: dict[str, NetworkRow] = {}
         self._fresh: set[tuple[str, str]] = set()      # addresses taken by this engine
+        self._freed: set[tuple[str, str]] = set()      # and given back already
         self._mine = rows.text(AddressRow(host=config.host))
         self._etcd = Etcd(config.servers)
         self._agent = AgentClient(run, config)
@@ -165,7 +166,7 @@ class Membership:
                 raise NotFound(f"network {network} not found in the cluster: it has been removed")
             return done.succeeded
 
-        self._fresh.add((network, address))
+        self._note_taken(network, address)
         return await self._try("take the address", attempt)
 
     async def take_next(self, network: str, version: int, choose: Callable[[set[str], str], str | None]) -> str | None:
@@ -182,7 +183,7 @@ class Membership:
             found = choose(taken, seen.reads[1][0].value if seen.reads[1] else "")
             if found is None:
                 return (None,)
-            self._fresh.add((network, found))
+            self._note_taken(network, found)
             key = rows.address_key(network, found)
             done = await self._etcd.transact([store.absent(key), store.present(there)],
                                              [store.put(key, self._mine, lease), store.put(cursor, found)])
@@ -190,8 +191,16 @@ class Membership:
 
         return (await self._try("take an address", attempt))[0]
 
+    def _note_taken(self, network: str, address: str) -> None:
+        self._fresh.add((network, address))
+        self._freed.discard((network, address))
+
     async def release(self, network: str, address: str) -> None:
         """Fine when it is not ours. What cannot be given back now is when the lease runs out, or the engine starts."""
+        self._fresh.discard((network, address))
+        if (network, address) in self._freed:      # with its endpoint, one write of the store's less
+            self._freed.discard((network, address))
+            return
         key = rows.address_key(network, address)
         try:
             await self._etcd.transact([store.holds(key, self._mine)], [store.delete(key)])
@@ -245,10 +254,18 @@ class Membership:
         await self._register(network, endpoint, value)
 
     async def unregister(self, network: str, endpoint: str) -> None:
-        """Never fails: what etcd cannot be told now the agent tells it later, since the file is gone."""
+        """Its addresses are free, too. Never fails: what etcd cannot be told now the agent tells it later, since the
+        file is gone."""
+        local = self.local(endpoint)
         files.endpoint_path(self.run, endpoint).unlink(missing_ok=True)
+        addresses = local.row.addresses if local else ()
+        keys = [rows.address_key(network, address) for address in addresses]
+        gone = store.delete(rows.endpoint_key(network, endpoint))
         try:
-            await self._etcd.transact([], [store.delete(rows.endpoint_key(network, endpoint))])
+            done = await self._etcd.transact([store.holds(key, self._mine) for key in keys],
+                                             [gone, *map(store.delete, keys)], [gone])
+            if done.succeeded:
+                self._freed |= {(network, address) for address in addresses}
         except EtcdError as error:
             _log.warning("endpoint %s is taken back later: %s", endpoint[:12], error)
 

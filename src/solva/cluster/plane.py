@@ -76,6 +76,7 @@ def _furnish(descriptor: int, vni: int, mtu: int, underlay: Underlay, host: Netl
     sysctl.write_if_there("bridge/bridge-nf-call-iptables", "0")      # there are no rules in here to ask
     sysctl.write_if_there("bridge/bridge-nf-call-ip6tables", "0")
     sysctl.write_if_there("ipv6/conf/default/disable_ipv6", "1")
+    sysctl.write_if_there("ipv6/conf/default/addr_gen_mode", "1")      # no address of the kernel's own
     inside = Netlink()
     try:
         inside.execute([links.set_link(1, up=True), links.add_bridge(BRIDGE, mtu=mtu)])
@@ -100,6 +101,8 @@ def _add_vxlan(descriptor: int, inside: Netlink, vni: int, mtu: int, underlay: U
     bridge, link = links.get_link(inside, BRIDGE), links.get_link(inside, VXLAN)
     if bridge is None or link is None:
         raise OSError(19, f"{VXLAN} or {BRIDGE} is gone")
+    # A link without IPv6 takes no neighbours of it.
+    netns.run(descriptor, lambda: sysctl.write_if_there(f"ipv6/conf/{VXLAN}/disable_ipv6", "0"))
     # The alias tells what it was made for: another address of the host, and it has to be made anew.
     inside.execute([links.set_link(link.index, master=bridge.index, up=True, alias=_alias(vni, underlay))])
 

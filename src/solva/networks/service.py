@@ -35,6 +35,7 @@ Prefixes: TypeAlias = list[IPNetwork]
 Filters: TypeAlias = dict[str, list[str]]
 DriverNetworks: TypeAlias = list[DriverNetwork]
 SandboxList: TypeAlias = list[Sandbox]
+Hosts: TypeAlias = list[tuple[str, str]]
 Users: TypeAlias = list[tuple[Sandbox, Endpoint]]
 
 
@@ -128,7 +129,7 @@ class NetworkService:
         views.check_list_filters(filters)
         records = sorted((net.network for net in self._catalog.all()), key=lambda n: -n.created_ns)
         return [views.network(record) for record in records
-                if views.listed(record, filters, bool(self._sandboxes.users(record.id)))]
+                if views.listed(record, filters, self._used(record))]
 
     def inspect(self, ref: str, verbose: bool = False, scope: str = "") -> dict[str, Any]:
         """``verbose`` adds the services of a swarm, of which there are none."""
@@ -136,23 +137,30 @@ class NetworkService:
         if scope and scope != record.scope:
             raise NotFound(f"network {ref} not found")
         shown = views.network(record, self._sandboxes.users(record.id))
-        driver = self._catalog.driver(record.driver)
-        peers = driver.hosts(self._catalog.find(record.id)) if isinstance(driver, SpansHosts) else []
+        peers = self._hosts(record)
         return {**shown, "Peers": [{"Name": name, "IP": address} for name, address in peers]} if peers else shown
 
     async def remove(self, ref: str) -> None:
         await self._catalog.remove(ref)
 
     async def prune(self, filters: dict[str, Texts]) -> Texts:
-        """Names of the networks removed: those that no live sandbox is on."""
+        """Names of the networks removed: those that no live sandbox is on, on any host."""
         now = self._clock.time_ns()
         removed = []
         for record in [net.network for net in self._catalog.all()]:
             wanted = views.prunable(record, filters, now)
-            if wanted and not record.predefined and not self._sandboxes.users(record.id):
+            if wanted and not record.predefined and not self._used(record):
                 await self._catalog.remove(record.id)
                 removed.append(record.name)
         return removed
+
+    def _used(self, record: Network) -> bool:
+        """By a live sandbox, of this host or another."""
+        return bool(self._sandboxes.users(record.id) or self._hosts(record))
+
+    def _hosts(self, record: Network) -> Hosts:
+        driver = self._catalog.driver(record.driver)
+        return driver.hosts(self._catalog.find(record.id)) if isinstance(driver, SpansHosts) else []
 
     # -- sandboxes (sandboxes.py)
 

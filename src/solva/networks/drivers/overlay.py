@@ -22,7 +22,7 @@ from solva.cluster import plane
 from solva.cluster.membership import InUse, Membership
 from solva.cluster.plane import Underlay
 from solva.cluster.rows import EndpointRow, NetworkRow
-from solva.errors import Forbidden, InvalidParameter, SolvaError, SystemFailure, Unavailable
+from solva.errors import Conflict, Forbidden, InvalidParameter, SolvaError, SystemFailure, Unavailable
 from solva.kernel import links, netns, vxlan
 from solva.kernel.netlink import Netlink
 from solva.networks.drivers import options as parse
@@ -320,12 +320,16 @@ class OverlayDriver:
             ipv4=endpoint.ipv4, ipv6=endpoint.ipv6, names=endpoint.dns_names)
 
     async def renamed(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
-        """The other hosts' names follow."""
-        cluster = self.ipam.cluster
-        local = cluster.local(endpoint.id)
-        if local is not None:
-            await cluster.update(net.network.id, endpoint.id, msgspec.structs.replace(
-                local.row, name=sandbox.config.name, names=endpoint.dns_names))
+        """The other hosts' names follow: now, or when etcd is back."""
+        cluster = self._membership
+        local = cluster.local(endpoint.id) if cluster is not None else None
+        if cluster is None or local is None:
+            return
+        row = msgspec.structs.replace(local.row, name=sandbox.config.name, names=endpoint.dns_names)
+        try:
+            await cluster.update(net.network.id, endpoint.id, row)
+        except (Unavailable, Conflict) as error:
+            _log.warning("the new name of %s is told the other hosts later: %s", sandbox.config.name, error)
 
     # -- views
 
