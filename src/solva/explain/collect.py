@@ -33,6 +33,8 @@ class Kernel:
     links: dict[str, links.Link]
     addresses: dict[int, list[str]]
     default_index: int
+    default4: bool
+    default6: bool
 
     @property
     def uplink(self) -> str:
@@ -189,8 +191,11 @@ class Collector:
         four = [address for address in addresses if ":" not in address]
         judge = await self._networks.watch.judge()
         return Machine(
-            addresses=kernel.every(), uplink=kernel.uplink, uplink_address=(four or [*addresses, ""])[0],
-            default_route=bool(kernel.uplink), forwarding=sysctl.read("ipv4/ip_forward") == "1",
+            addresses=kernel.every(), uplink=kernel.uplink, uplink_address=(four or [""])[0],
+            uplink6=next((each for each in addresses if ":" in each and not each.startswith("fe80:")), ""),
+            default_route=kernel.default4, default_route6=kernel.default6,
+            forwarding=sysctl.read("ipv4/ip_forward") == "1",
+            forwarding6=sysctl.read("ipv6/conf/all/forwarding") == "1",
             bridged=sysctl.read("bridge/bridge-nf-call-iptables") == "1",
             table=await asyncio.to_thread(_table_there, self._networks.table), published=tuple(every),
             listeners=await asyncio.to_thread(sockets.listeners, ""), holders=holders,
@@ -238,10 +243,10 @@ def read_kernel() -> Kernel:
         addresses: dict[int, list[str]] = {}
         for row in links.list_addresses(socket):
             addresses.setdefault(row.index, []).append(row.address)
-        index = next((index for destination, index in links.list_routes(socket) if destination == "0.0.0.0/0"), 0)
-        if not index:
-            index = next((index for destination, index in links.list_routes(socket) if destination == "::/0"), 0)
-        return Kernel(every, addresses, index)
+        defaults = {destination: index for destination, index in reversed(links.list_routes(socket))
+                    if destination in ("0.0.0.0/0", "::/0")}
+        index = defaults.get("0.0.0.0/0") or defaults.get("::/0", 0)
+        return Kernel(every, addresses, index, "0.0.0.0/0" in defaults, "::/0" in defaults)
     finally:
         socket.close()
 

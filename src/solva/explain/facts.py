@@ -101,7 +101,8 @@ class Party:
 class Machine:
     """The host. ``uplink``: the interface of the default route; ``bridged``: packets between two ports of one bridge
     pass the firewall's forward chains; ``table``: our rules are in the kernel; ``holders``: the containers behind the
-    port that is asked about; ``stop``: what of other programs' rules stops a packet."""
+    port that is asked about; those that end in 6: the same for IPv6; ``stop``: what of other programs' rules stops a
+    packet."""
 
     addresses: tuple[str, ...]
     uplink: str
@@ -114,6 +115,16 @@ class Machine:
     listeners: tuple[Listener, ...]
     holders: Mapping[str, Party]
     stop: Callable[[Packet], Obstacle | None]
+    uplink6: str = ""
+    default_route6: bool = False
+    forwarding6: bool = False
+
+    def outer(self, version: int) -> str:
+        """An address of this host that other machines call, "" for none of that version."""
+        return self.uplink_address if version == 4 else self.uplink6
+
+    def forwards(self, version: int) -> bool:
+        return self.forwarding if version == 4 else self.forwarding6
 
 
 @dataclass(frozen=True, slots=True)

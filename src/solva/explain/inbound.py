@@ -44,6 +44,14 @@ def is_loopback(address: str) -> bool:
     return loopback(address)
 
 
+def forwarding(walk: Walk, version: int) -> None:
+    """The kernel passes packets on at all."""
+    if not walk.machine.forwards(version):
+        name = "net.ipv4.ip_forward" if version == 4 else "net.ipv6.conf.all.forwarding"
+        raise walk.fail("rules", f"the kernel forwards nothing ({name} is 0)", "IP forwarding is off on this machine",
+                        f"sysctl -w {name}=1")
+
+
 def published_at(ports: Sequence[Published], address: str, port: int, proto: str) -> Published | None:
     """The published port that a packet to an address of this host meets."""
     for each in ports:
@@ -167,18 +175,22 @@ def _outside_to_container(walk: Walk) -> None:
     place = direct if port is None else _place_of(target, port) or target.places[0]
     assert place is not None      # without a published port there is a direct place, or the walk has ended
     inside = port.port if port is not None else question.port
-    address = place.ipv4 or place.ipv6
+    address = port.address if port is not None and port.address else place.ipv4 or place.ipv6
     if port is not None:
-        walk.address = machine.uplink_address if unspecified(port.host_ip) else port.host_ip
+        version = 6 if ":" in port.host_ip else 4
+        walk.address = machine.outer(version) if unspecified(port.host_ip) else port.host_ip
+        if not walk.address and machine.uplink:
+            raise walk.fail("address",
+                            f"published as {port}; this host has no IPv{version} address on {machine.uplink}",
+                            f"port {port.host_port} is published for IPv{version} only, and other machines know no "
+                            f"IPv{version} address of this host", f"ip -{version} addr show {machine.uplink}")
         walk.port = port.host_port
-        walk.ok("address", f"others call {walk.address or port.host_ip}:{port.host_port}, which leads to "
-                           f"{address}:{inside}")
+        walk.ok("address", f"others call {_at(walk.address or port.host_ip, port.host_port)}, which leads to "
+                           f"{_at(address, inside)}")
     if not machine.uplink:
         raise walk.fail("route", "this host has no interface that leads outside (no default route)",
                         "this host is on no network of other machines, as far as its routes say", "ip route")
-    if not machine.forwarding:
-        raise walk.fail("rules", "the kernel forwards nothing (net.ipv4.ip_forward is 0)",
-                        "IP forwarding is off on this machine", "sysctl -w net.ipv4.ip_forward=1")
+    forwarding(walk, 6 if ":" in address else 4)
     walk.ok("route", f"in by {machine.uplink}, out by {place.bridge or place.driver}")
     walk.bridge(place, party=target)
     walk.table()
@@ -190,6 +202,10 @@ def _outside_to_container(walk: Walk) -> None:
     walk.port = outer
     if question.source.kind == "internet":
         walk.unknown("route", f"a router between here and the internet has to send port {walk.port} to this host")
+
+
+def _at(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _direct(walk: Walk, target: Party) -> Place | None:

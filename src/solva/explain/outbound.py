@@ -182,6 +182,9 @@ def _to_world(walk: Walk) -> None:
     if target.resolved is not None and target.asked != target.address:
         walk.ok("names", f"{source} resolves {target.asked} to {', '.join(target.resolved)}")
     version = 6 if ":" in target.address else 4
+    if not target.address and not any(place.gateway and place.ipv4 for place in source.places) and any(
+            place.gateway and place.ipv6 for place in source.places):
+        version = 6
     walk.address = target.address
     beyond = target.address or ("the internet" if target.kind == "internet" else "the LAN")
     link = _on_link(source, target.address)
@@ -198,12 +201,12 @@ def _to_world(walk: Walk) -> None:
     walk.bridge(way, party=source)
     if way.bridge:
         walk.ok("bridge", f"{source} is a port of {way.bridge}")
-    if not machine.forwarding:
-        raise walk.fail("rules", "the kernel forwards nothing (net.ipv4.ip_forward is 0)",
-                        "IP forwarding is off on this machine", "sysctl -w net.ipv4.ip_forward=1")
-    if not machine.uplink or (target.kind == "internet" and not machine.default_route):
-        raise walk.fail("route", "the host has no default route", "this host itself has no way out (no default route)",
-                        "ip route   (see what the host knows; then set its default route)")
+    inbound.forwarding(walk, version)
+    known = machine.default_route if version == 4 else machine.default_route6
+    if not machine.uplink or (target.kind == "internet" and not known):
+        name = "default route" if version == 4 else "default route for IPv6"
+        raise walk.fail("route", f"the host has no {name}", f"this host itself has no way out (no {name})",
+                        f"ip -{version} route   (see what the host knows; then set its default route)")
     walk.table()
     outside = target.address or foreign.addresses(version)[0]
     walk.foreign(Packet("forward", way.bridge, machine.uplink, way.address(version), outside, walk.question.proto,

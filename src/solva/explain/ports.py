@@ -80,7 +80,7 @@ async def _row(owner: tuple[str, str, str], party: Party, port: Published, machi
     mine = [address for address in machine.addresses if (":" in address) == six and not loopback(address)
             and not address.startswith("fe80:")]
     outer = port.host_ip if not unspecified(port.host_ip) and not loopback(port.host_ip) else \
-        machine.uplink_address if (":" in machine.uplink_address) == six else next(iter(mine), "")
+        machine.outer(6 if six else 4) or next(iter(mine), "")
     async with limit:
         inner_says = await _reaches(port, near if unspecified(port.host_ip) else port.host_ip
                                     if loopback(port.host_ip) else "", party)

@@ -97,7 +97,10 @@ OUTBOUND: list[tuple[str, Party, Party, int, dict[str, Any], str, str]] = [
     ("internal to the internet", box("web", on("shut", "172.21.0.2", SHUT)), INTERNET, 0, {},
      "all networks of web are internal (shut)", "solva network connect bridge web"),
     ("forwarding off", WEB, INTERNET, 0, {"forwarding": False}, "forwarding is off", "sysctl -w net.ipv4.ip_forward=1"),
-    ("host has no way out", WEB, INTERNET, 0, {"uplink": "", "default_route": False}, "no default route", "ip route"),
+    ("host has no way out for IPv6", box("six", on("six", "", APP, ipv6="fd00::2")), INTERNET, 0,
+     {"forwarding6": True}, "no default route for IPv6", "ip -6 route"),
+    ("host has no way out", WEB, INTERNET, 0, {"uplink": "", "default_route": False}, "no default route",
+     "ip -4 route"),
     ("rules gone", WEB, INTERNET, 0, {"table": False}, "rules are not in the kernel", "solva engine"),
     ("host publishes on loopback", WEB, HOST, 8080, {"published": (Published("tcp", "127.0.0.1", 8080, 80, "db"),)},
      "published on a loopback address of the host only", "-p 8080:80"),
@@ -131,6 +134,10 @@ INBOUND: list[tuple[str, Party, Party, int, dict[str, Any], str, str]] = [
     ("loopback", LAN, LOCAL, 5432, {}, "published on 127.0.0.1, which only this host reaches",
      "-p 8080:5432 in place of -p 127.0.0.1:8080:5432"),
     ("not published", LAN, SERVED, 81, {}, "port 81/tcp of db is not published", "-p 81:81"),
+    ("IPv6 only on a host without", LAN, replace(SERVED, published=(
+        Published("tcp", "::", 8080, 5432, "db", "fd00::3"),)), 5432, {}, "know no IPv6 address of this host", "ip -6"),
+    ("IPv6 only", LAN, replace(SERVED, published=(Published("tcp", "::", 8080, 5432, "db", "fd00::3"),), listeners=(
+        Listener("tcp", "::", 5432),)), 5432, {"uplink6": "2001:db8::10", "forwarding6": True}, "", ""),
     ("to macvlan", LAN, box("m", Place("mv", "macvlan", "eth0", "10.0.0.2"), listens=("0.0.0.0:80",)), 80, {}, "", ""),
     ("to a deaf macvlan", LAN, box("m", Place("mv", "macvlan", "eth0", "10.0.0.2")), 80, {}, "nothing in m listens",
      ""),
