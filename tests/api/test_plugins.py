@@ -18,6 +18,7 @@ import pytest
 from solva.errors import NotFound, NotImplementedHere, SolvaError
 from support.engine import LiveEngine, live_engine, missing, run
 from support.fakeplugin import FakePlugin, capable, in_thread
+from support.peer import client_command
 
 pytestmark = pytest.mark.root
 EXAMPLE = Path(__file__).parents[2] / "examples/network-plugin/plugin.py"
@@ -533,3 +534,70 @@ def test_cni_that_cannot_be(live: LiveEngine, conflist: Path, tmp_path: Path) ->
         live, "run", "--name", "refused", "--network", "cniodd", "-p", "18091:80", "busybox", "true")
     live.cli("network", "rm", "cniodd")
     assert "cnitest0" not in links(live)
+
+
+# -- Docker's own clients
+
+
+COMPOSE = """
+services:
+  web:
+    image: busybox
+    command: sh -c 'cp /data/index.html /var/www; exec httpd -f -p 80 -h /var/www'
+    networks: [office]
+    ports: ["18095:80"]
+    volumes: [data:/data]
+  asks:
+    image: busybox
+    command: sleep 600
+    networks: [office]
+networks:
+  office:
+    driver: lan
+    driver_opts: {com.docker.network.driver.mtu: "1400"}
+volumes:
+  data:
+    driver: cvols
+    driver_opts: {size: "1"}
+"""
+
+
+def test_dockers_own_command_line(live: LiveEngine, folder: Path, tmp_path: Path) -> None:
+    """`docker` and `docker compose`, with a network and a volume of plugins."""
+    prefix = [*client_command(), "env", "-C", "/tmp", f"DOCKER_HOST=unix://{live.socket}", "docker"]
+    if not str(tmp_path).startswith("/tmp/"):
+        pytest.skip("the client's root has only /tmp in common with this one")
+
+    def docker(*words: str) -> str:
+        return run(*prefix, *words, timeout=120).stdout
+
+    store = tmp_path / "store"
+    store.mkdir()
+    state = Volumes(store)
+    file = tmp_path / "compose.yml"
+    file.write_text(COMPOSE)
+    with example(live, folder), in_thread(state.plugin(), folder / "cvols.sock"):
+        docker("network", "create", "-d", "lan", "clinet")
+        docker("volume", "create", "-d", "cvols", "clivol")
+        (store / "clivol/text").write_text("from the plugin\n")
+        out = docker("run", "--rm", "--network", "clinet", "-v", "clivol:/v", "busybox", "sh", "-c",
+                     "cat /v/text; ip -o link show eth1")
+        assert out.startswith("from the plugin\n")
+        assert docker("network", "inspect", "-f", "{{.Driver}} {{.Scope}}", "clinet") == "lan local\n"
+        assert docker("volume", "inspect", "-f", "{{.Driver}} {{.Scope}} {{.Mountpoint}}", "clivol") == (
+            f"cvols global {store}/clivol\n")
+        assert "cvols     clivol" in docker("volume", "ls", "--filter", "driver=cvols")
+        assert "Volume: local cvols" in docker("info")
+        assert docker("plugin", "ls", "-q") == ""
+        docker("network", "rm", "clinet")
+        docker("volume", "rm", "clivol")
+        up = ("compose", "-p", "plugged", "-f", str(file))
+        (store / "plugged_data").mkdir()
+        (store / "plugged_data/index.html").write_text("hello\n")
+        docker(*up, "up", "-d", "--quiet-pull")
+        assert docker(*up, "exec", "-T", "asks", "wget", "-qO-", "http://web/") == "hello\n"
+        assert live.get("http://127.0.0.1:18095/") == b"hello\n"
+        docker(*up, "down", "-v", "-t", "0")
+        assert not list(store.iterdir())
+        assert state.mounts == []
+    assert not [name for name in links(live) if name.startswith(("lan-", "lp-", "lc-"))]
