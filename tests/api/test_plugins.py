@@ -42,8 +42,9 @@ def live(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Liv
 def example(engine: LiveEngine, folder: Path, name: str = "lan") -> Iterator[subprocess.Popen[bytes]]:
     """The example plugin, in the engine's network namespace."""
     socket = folder / f"{name}.sock"
-    process = subprocess.Popen(["nsenter", f"--net={engine.netns}", "--", sys.executable, EXAMPLE, socket],
-                               stdout=subprocess.DEVNULL)
+    with (folder / "calls").open("w") as calls:
+        process = subprocess.Popen(["nsenter", f"--net={engine.netns}", "--", sys.executable, EXAMPLE, socket],
+                                   stdout=calls)
     try:
         deadline = time.monotonic() + 30
         while not socket.exists():
@@ -139,6 +140,28 @@ def test_engine_and_plugin_come_and_go(live: LiveEngine, folder: Path) -> None:
         live.cli("rm", "-f", "goweb")
         live.cli("network", "rm", "gonet")
         assert not [name for name in links(live) if name.startswith(("lan-", "lp-", "lc-"))]
+
+
+@pytest.mark.parametrize("fault", ["join: recorded", "join: link", "attach: names", "detach: ports"])
+def test_an_engine_killed_in_the_middle(live: LiveEngine, folder: Path, fault: str) -> None:
+    """The next one tells the plugin: no link of its network is left without a container."""
+    with example(live, folder):
+        network(live, "killnet", "lan")
+        live.stop()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOLVA_FAULT", fault)
+            live.start()
+        live.cli("run", "-d", "--name", "killed", "--network", "killnet", "busybox", "sleep", "600", check=False)
+        if fault.startswith("detach"):
+            live.cli("rm", "-f", "killed", check=False)
+        assert live.process is not None
+        assert live.process.wait(60)
+        assert "/NetworkDriver.DeleteEndpoint" not in (folder / "calls").read_text()
+        live.start()
+        assert "/NetworkDriver.DeleteEndpoint" in (folder / "calls").read_text()
+        live.cli("rm", "-f", "killed", check=False)
+        assert not [name for name in links(live) if name.startswith(("lp-", "lc-"))]
+        live.cli("network", "rm", "killnet")
 
 
 def test_a_dead_plugin_does_not_keep_what_is_gone(live: LiveEngine, folder: Path) -> None:

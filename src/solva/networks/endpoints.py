@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from solva import ids
-from solva.errors import NotFound
+from solva.errors import NotFound, SolvaError
+from solva.kernel import netns
 from solva.networks import faults, namespace, wishes
 from solva.networks import names as naming
 from solva.networks.catalog import Catalog
@@ -18,13 +20,20 @@ from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
 from solva.networks.model import Endpoint, EndpointConfig, PublishedPort, Sandbox
 from solva.networks.namespace import Namespace
+from solva.plugins.errors import PluginAway, PluginSilent
+from solva.store.sqlite import Store
+
+_log = logging.getLogger(__name__)
+OUTSIDE = "endpoint-outside"
+"""Sandboxes with the one endpoint that somebody outside knows; kept from before it joins until it has left."""
 
 
 class Endpoints:
     """``discard``: removes links behind the answer."""
 
-    def __init__(self, host: Host, catalog: Catalog, discard: Callable[[list[str]], None]) -> None:
+    def __init__(self, host: Host, catalog: Catalog, store: Store, discard: Callable[[list[str]], None]) -> None:
         self._host = host
+        self._store = store
         self._catalog = catalog
         self._discard = discard
 
@@ -73,8 +82,15 @@ class Endpoints:
                      undo: AsyncExitStack) -> Endpoint:
         """The kernel's part, for an endpoint that has its addresses."""
         driver = self._catalog.driver(net.network.driver)
+        outside = driver.traits.outside or net.network.ipam_driver not in ("default", "null")
+        if outside:
+            undo.callback(self._store.delete, OUTSIDE, endpoint.id)
+            self._store.put(OUTSIDE, endpoint.id, replace(sandbox, endpoints=(endpoint,)))
+        faults.point("join: recorded")
         interface = await driver.join(net, endpoint, sandbox, inside)
         endpoint = made(endpoint, interface)
+        if outside:
+            self._store.put(OUTSIDE, endpoint.id, replace(sandbox, endpoints=(endpoint,)))
         if interface.link:
             undo.callback(self._discard, [interface.link])
         undo.push_async_callback(driver.leave, net, endpoint, sandbox)
@@ -93,6 +109,29 @@ class Endpoints:
             ipam = self._catalog.registry.ipam(net.network)
             for address in (endpoint.ipv4, endpoint.ipv6):
                 await ipam.release(net.network, address)
+            self._store.delete(OUTSIDE, endpoint.id)
+
+    async def give_back(self, live: Sequence[Sandbox]) -> None:
+        """An engine starts: endpoints that are known outside and are none of ``live`` leave. Before anything joins, for
+        an interface of the same name may. One whose plugin is not there is kept for the next time."""
+        known = {endpoint.id for sandbox in live for endpoint in sandbox.endpoints}
+        taken = {(sandbox.id, endpoint.ifname) for sandbox in live for endpoint in sandbox.endpoints}
+        for row in self._store.all(OUTSIDE, Sandbox):
+            endpoint = row.endpoints[0]
+            if endpoint.id in known:
+                continue
+            try:
+                if (row.id, endpoint.ifname) not in taken:
+                    pinned = bool(row.netns) and netns.pinned(row.netns)
+                    await self.leave(endpoint, row if pinned else replace(row, netns=""))
+                    _log.info("sandbox %s: its end is told to network %s", row.id[:12], endpoint.network_name)
+            except (PluginAway, PluginSilent) as error:
+                _log.warning("sandbox %s is still known to network %s: %s", row.id[:12], endpoint.network_name, error)
+                self._store.put(OUTSIDE, endpoint.id, row)
+                continue
+            except SolvaError as error:
+                _log.warning("sandbox %s: %s", row.id[:12], error)
+            self._store.delete(OUTSIDE, endpoint.id)
 
     async def renamed(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
         """Tell a driver whose networks reach further than this host."""

@@ -40,6 +40,7 @@ async def load(services: Services, sandboxes: Sandboxes) -> None:
                 continue
             kept.append(endpoint)
         sandboxes.adopt(replace(sandbox, endpoints=tuple(kept)))
+    await sandboxes.endpoints.give_back(sandboxes.all())
 
 
 async def repair(services: Services, sandboxes: Sandboxes) -> None:

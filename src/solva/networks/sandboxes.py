@@ -73,7 +73,7 @@ class Sandboxes:
         self.ports = Ports(self._holder)
         self.relay = Relay(services.host.run / "relay.sock")
         self.stock = Stock(services.host)
-        self.endpoints = Endpoints(services.host, services.catalog, self.spawn_delete)
+        self.endpoints = Endpoints(services.host, services.catalog, services.store, self.spawn_delete)
         self.files = SandboxFiles(self.endpoints.named, services.catalog.default_bridge, self._by_ref)
         services.catalog.users = self.users
 

@@ -48,7 +48,7 @@ class Plugins:
             client = self._client(name)
             if client is None:
                 return None
-            manifest = await self._manifest(client)
+            manifest = await self._manifest(client, patient=True)      # it may be starting just now
         if kind not in manifest.Implements:
             offered = ", ".join(manifest.Implements[:10]) or "nothing"
             raise PluginError(f'plugin "{name}" does not implement {kind}; it implements {offered}')
@@ -64,11 +64,11 @@ class Plugins:
             known = self._clients[name] = Client(location, self.settings.timeout)
         return known
 
-    async def _manifest(self, client: Client) -> Manifest:
+    async def _manifest(self, client: Client, *, patient: bool) -> Manifest:
         known = self._manifests.get(client.name)
         if known is None:
             known = self._manifests[client.name] = await client.call(
-                "Plugin.Activate", None, Manifest, patient=False, timeout=min(ACTIVATION, self.settings.timeout))
+                "Plugin.Activate", None, Manifest, patient=patient, timeout=min(ACTIVATION, self.settings.timeout))
         return known
 
     async def all(self, kind: str) -> tuple[list[Client], list[str]]:
@@ -92,7 +92,7 @@ class Plugins:
                 return None
             if client.silent:
                 raise PluginError(f'plugin "{name}" has not answered a short while ago')
-            manifest = await self._manifest(client)
+            manifest = await self._manifest(client, patient=False)
         return client if kind in manifest.Implements else None
 
     def active(self, kind: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from solva.plugins import finder
-from solva.plugins.errors import MethodMissing, PluginError
+from solva.plugins.errors import MethodMissing, PluginAway, PluginError
 from solva.plugins.finder import Plugins
 
 ADDRESS_TYPE, GATEWAY = "RequestAddressType", "com.docker.network.gateway"
@@ -64,7 +64,7 @@ class IpamPlugin:
     async def _call(self, method: str, request: Mapping[str, Any] | None, answer: type[A], timeout: float = 0) -> A:
         client = await self._plugins.get(self.name, finder.IPAM)
         if client is None:
-            raise PluginError(f'plugin "{self.name}" not found')
+            raise PluginAway(f'plugin "{self.name}" not found')
         found = await client.call(f"{finder.IPAM}.{method}", request, answer, timeout=timeout)
         if found.Error:
             raise PluginError(f"remote: {found.Error[:500]}")

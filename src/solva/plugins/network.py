@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from solva.plugins import finder
-from solva.plugins.errors import MethodMissing, PluginError
+from solva.plugins.errors import MethodMissing, PluginAway, PluginError
 from solva.plugins.finder import Plugins
 
 ENABLE4, ENABLE6 = "com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"
@@ -103,7 +103,7 @@ class NetworkPlugin:
     async def _call(self, method: str, request: Mapping[str, Any] | None, answer: type[A], timeout: float = 0) -> A:
         client = await self._plugins.get(self.name, finder.NETWORK)
         if client is None:
-            raise PluginError(f'plugin "{self.name}" not found')
+            raise PluginAway(f'plugin "{self.name}" not found')
         found = await client.call(f"{finder.NETWORK}.{method}", request, answer, timeout=timeout)
         if found.Err:
             raise PluginError(f"remote: {found.Err[:500]}")

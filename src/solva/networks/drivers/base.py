@@ -27,6 +27,8 @@ class Traits:
     ``gateway``: a network gets a gateway address even if the user names none; ``gateway_of_chosen``: only where the
     engine chose the subnet, and the network is not internal. ``publishes``: ports are published by the
     engine's firewall, ``rules`` says where. ``names``: the name server serves its networks (not the predefined ones).
+    ``outside``: endpoints are known to others than kernel and engine (a plugin), who must hear of the end of each, also
+    of those that an engine did not live to finish or the machine did not.
     """
 
     scope: str = "local"
@@ -36,6 +38,7 @@ class Traits:
     gateway_of_chosen: bool = False
     publishes: bool = False
     names: bool = True
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

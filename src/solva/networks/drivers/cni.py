@@ -48,7 +48,7 @@ class CniDriver:
     """See ``NetworkDriver``."""
 
     name = "cni"
-    traits = Traits(addresses=False)
+    traits = Traits(addresses=False, outside=True)
 
     def __init__(self, host: Host, runner: Runner) -> None:
         self._host = host

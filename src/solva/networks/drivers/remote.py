@@ -42,7 +42,7 @@ class RemoteDriver:
         self._plugin = NetworkPlugin(plugins, name)
         self._checks_gateway = capabilities.GwAllocChecker
         self.name = name
-        self.traits = Traits(scope=capabilities.Scope, gateway=True)
+        self.traits = Traits(scope=capabilities.Scope, gateway=True, outside=True)
 
     @classmethod
     async def connect(cls, host: Host, plugins: Plugins, name: str) -> RemoteDriver:
