@@ -120,7 +120,8 @@ class DriverSuite:
             finally:
                 host.close()
                 for path in tmp_path.iterdir():
-                    netns.unpin(path)
+                    if path.is_file():
+                        netns.unpin(path)
 
     def test_create_is_idempotent_and_tells_its_links(self, play: Callable[[Body], None]) -> None:
         async def body(rig: Rig) -> None:

@@ -243,9 +243,9 @@ class OverlayDriver:
         name = self._host.veth_name(endpoint.id)
         run, known = self._host.run, cluster.state.networks.get(record.id)
         row = known if known is not None and not known.pending else self._row(net)
-        async with self._lock(record.id):
-            await self._host.call(lambda: self._wire(net, name, endpoint.ifname, inside.descriptor, mac))
         try:
+            async with self._lock(record.id):
+                await self._host.call(lambda: self._wire(net, name, endpoint.ifname, inside.descriptor, mac))
             await cluster.register(record.id, row, endpoint.id, self._endpoint_row(endpoint, sandbox, mac))
         except BaseException:
             await self._host.call(lambda: plane.delete_port(run, record.id, name))
