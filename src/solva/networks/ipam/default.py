@@ -39,6 +39,11 @@ class DefaultIpam:
         mine: list[IPNetwork] = []
         made: list[tuple[Pool, Addresses]] = []
         for pool in wanted:
+            size = subnets.size_only(pool.subnet)
+            if size is not None:
+                made.append(self._chosen(size, request, [*self._taken(), *mine, *routed]))
+                mine.append(ipaddress.ip_network(made[-1][0].subnet))
+                continue
             subnet = ipaddress.ip_network(pool.subnet)
             subnets.refuse_overlap(subnet, [*self._taken(), *mine])
             mine.append(subnet)
@@ -46,16 +51,23 @@ class DefaultIpam:
         for version, enabled in ((4, ipv4), (6, ipv6)):
             if not enabled or any(subnet.version == version for subnet in mine):
                 continue
-            found = subnets.choose(self._sources, version, [*self._taken(), *mine, *routed])
-            if found is None:
-                raise InvalidParameter(subnets.EXHAUSTED)
-            mine.append(found)
-            addresses = Addresses(found)
-            wanted_gateway = request.wants_gateway(version) or request.gateway_of_chosen
-            made.append((Pool(str(found), (addresses.first() or "") if wanted_gateway else ""), addresses))
+            made.append(self._chosen((version, None), request, [*self._taken(), *mine, *routed]))
+            mine.append(ipaddress.ip_network(made[-1][0].subnet))
         self._pools[request.network_id] = [addresses for _, addresses in made]
         self._subnets[request.network_id] = mine
         return tuple(pool for pool, _ in made)
+
+    def _chosen(self, size: tuple[int, int | None], request: PoolRequest,
+                taken: Sequence[IPNetwork]) -> tuple[Pool, Addresses]:
+        """A subnet of the pools, of this size or of theirs."""
+        version, length = size
+        found = (subnets.choose(self._sources, version, taken) if length is None
+                 else subnets.choose_sized(self._sources, version, length, taken))
+        if found is None:
+            raise InvalidParameter(subnets.EXHAUSTED)
+        addresses = Addresses(found)
+        wanted = request.wants_gateway(version) or request.gateway_of_chosen
+        return Pool(str(found), (addresses.first() or "") if wanted else ""), addresses
 
     async def restore(self, network: Network) -> None:
         self._pools[network.id] = []

@@ -52,6 +52,28 @@ def choose(sources: Sequence[PoolSource], version: int, taken: Sequence[IPNetwor
     return None
 
 
+def size_only(subnet: str) -> tuple[int, int] | None:
+    """``0.0.0.0/24``, ``::/64`` and ``/24``: a subnet of the pools of this size; IP version and prefix length."""
+    address, slash, length = subnet.partition("/")
+    if not slash or not length.isdigit() or address not in ("", "0.0.0.0", "::"):
+        return None
+    version = 6 if address == "::" else 4
+    if not (8 <= int(length) <= 31 if version == 4 else 48 <= int(length) <= 127):
+        return None
+    return version, int(length)
+
+
+def choose_sized(sources: Sequence[PoolSource], version: int, length: int,
+                 taken: Sequence[IPNetwork]) -> IPNetwork | None:
+    """As ``choose``, of another size: several of what a source gives are put together, or one is cut."""
+    for source in sources:
+        if (":" in source.base) == (version == 6) and ipaddress.ip_network(source.base).prefixlen <= length:
+            found = choose([PoolSource(source.base, length)], version, taken)
+            if found is not None:
+                return found
+    return None
+
+
 def _network(kind: str, text: str) -> IPNetwork:
     try:
         interface = ipaddress.ip_interface(text)
@@ -68,6 +90,11 @@ def check(config: Sequence[IpamPool]) -> None:
     """Every mistake of a request's pools at once, as Docker lists them."""
     problems: list[str] = []
     for pool in config:
+        if size_only(pool.subnet):
+            if pool.gateway or pool.ip_range or pool.auxiliary_addresses:
+                problems.append(f"invalid subnet {pool.subnet}: gateway, ip-range and auxiliary addresses need one "
+                                "of your own choice")
+            continue
         try:
             subnet = _network("subnet", pool.subnet)
         except InvalidParameter as error:

@@ -1,0 +1,82 @@
+"""Networks over the API: made and removed, connected and disconnected, and the hundredth container on a bridge."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from tools.bench.figure import Aim, Figure
+from tools.bench.sides import Side
+
+COUNT = 50
+HUNDRED = 100
+
+
+def _name(side: Side, what: str) -> str:
+    return f"{side.prefix}-net-{what}"
+
+
+def create_delete(side: Side) -> float:
+    """Seconds for 50 networks, each with a subnet given: the pools hold 31."""
+    began = time.perf_counter()
+    for index in range(COUNT):
+        side.api.json("POST", "/networks/create", body={
+            "Name": _name(side, str(index)), "IPAM": {"Config": [{"Subnet": f"10.99.{index}.0/24"}]}})
+    for index in range(COUNT):
+        side.api.json("DELETE", f"/networks/{_name(side, str(index))}")
+    return time.perf_counter() - began
+
+
+def a_container_beside_a_network(side: Side) -> None:
+    side.image("busybox")
+    side.cli("network", "create", _name(side, "live"))
+    side.cli("run", "-d", "--name", _name(side, "live"), "busybox", "sleep", "3600")
+
+
+def connect_disconnect(side: Side) -> float:
+    name = _name(side, "live")
+    began = time.perf_counter()
+    for _ in range(COUNT):
+        for verb in ("connect", "disconnect"):
+            side.api.json("POST", f"/networks/{name}/{verb}", body={"Container": name})
+    return time.perf_counter() - began
+
+
+def forget_live(side: Side) -> None:
+    side.cli("rm", "-f", _name(side, "live"), check=False)
+    side.cli("network", "rm", _name(side, "live"), check=False)
+
+
+def a_network(side: Side) -> None:
+    side.image("busybox")
+    side.cli("network", "create", _name(side, "many"))
+
+
+def hundredth(side: Side) -> float:
+    """How many times as long the starts 96 to 100 take as the starts 1 to 5 (medians), each with a published port."""
+    taken = []
+    names = [f"{_name(side, 'many')}-{index}" for index in range(HUNDRED)]
+    try:
+        for name in names:
+            side.api.json("POST", "/containers/create", query={"name": name}, body={
+                "Image": "busybox", "Cmd": ["sleep", "3600"], "ExposedPorts": {"80/tcp": {}},
+                "HostConfig": {"NetworkMode": _name(side, "many"), "PortBindings": {"80/tcp": [{"HostPort": ""}]}}})
+            began = time.perf_counter()
+            side.api.json("POST", f"/containers/{name}/start")
+            taken.append(time.perf_counter() - began)
+    finally:
+        side.cli("rm", "-f", *names[:len(taken) + 1], check=False)
+    return statistics.median(taken[-5:]) / statistics.median(taken[:5])
+
+
+def forget_many(side: Side) -> None:
+    side.cli("network", "rm", _name(side, "many"), check=False)
+
+
+FIGURES = (
+    Figure("networks", "create and delete 50 networks", "s", create_delete, Aim(ratio=0.4), runs=3),
+    Figure("connect", "connect and disconnect a container 50 times", "s", connect_disconnect, Aim(ratio=0.4),
+           prepare=a_container_beside_a_network, cleanup=forget_live, runs=3),
+    Figure("hundredth", "start of the 100th container on a bridge by the 1st", "×", hundredth, Aim(value=1.5),
+           prepare=a_network, cleanup=forget_many, runs=1),
+)
