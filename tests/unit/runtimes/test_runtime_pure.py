@@ -42,7 +42,7 @@ def test_words(said: str, cause: str, code: int) -> None:
 def test_capabilities() -> None:
     assert "CAP_NET_ADMIN" in capabilities.resolve(["net_admin"], [], privileged=False)
     assert capabilities.resolve(["CHOWN"], ["ALL"], privileged=False) == ("CAP_CHOWN",)
-    with pytest.raises(InvalidParameter, match='invalid capability: "x"'):
+    with pytest.raises(InvalidParameter, match='invalid CapAdd: unknown capability: "CAP_X"'):
         capabilities.resolve(["x"], [], privileged=False)
 
 
