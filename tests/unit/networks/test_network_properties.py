@@ -1,5 +1,5 @@
-"""Properties that hold whatever is asked: of address pools, of the rules and their differences, of ports kept over a live
-change."""
+"""Properties that hold whatever is asked: of address pools, of the rules and their differences, of ports kept over a
+live change."""
 
 from __future__ import annotations
 
