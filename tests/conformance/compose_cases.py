@@ -81,6 +81,19 @@ def write(root: Path) -> int:
     return out.count
 
 
+def write_services(out: Writer) -> None:
+    """Each attribute of a service in each form, one a project, and the sections; for what is asked of an engine."""
+    for name in properties(json.loads(SCHEMA.read_text())):
+        for value in values_of(name):
+            out.case(f"attr-{name}", project({name: value}))
+    for section, values in VALUES["sections"].items():
+        for value in values:
+            user = {"networks": {"t": None}, "volumes": ["t:/t"]}.get(section, ["t"])
+            out.case(f"section-{section}", project({section: user}, **{section: {"t": value}}))
+    for value in VALUES["engine"]:
+        out.case("engine", project(value))
+
+
 def _merges(out: Writer, names: list[str]) -> None:
     chance = random.Random(4)
     for name in names:

@@ -59,11 +59,15 @@ def by_priority(service: Service) -> list[str]:
 def join(project: Project, service: Service, name: str, config: Body, host: Body, aliases: bool) -> None:
     """NetworkMode and the endpoints of ``networks``, with names, addresses and links."""
     names = by_priority(service)
+    if not names and service.get("network_mode") == "" and "default" in project.networks:
+        names = ["default"]
     if not names:
         host.setdefault("NetworkMode", "none")
         return
     host["NetworkMode"] = project.networks[names[0]]["name"]
     links = _links(project, service)
+    if links:
+        host["Links"] = links
     endpoints = {}
     for index, key in enumerate(names):
         endpoint = _endpoint(service, (service.get("networks") or {}).get(key) or {}, name, aliases)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from solva.compose.attributes import units
+from solva.compose.effects.resources import restart_name
+from solva.compose.errors import ComposeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def healthcheck(value: dict[str, Any], config: Body, host: Body) -> None:
     if value.get("disable"):
         config["Healthcheck"] = {"Test": ["NONE"]}
         return
+    if units.duration(value.get("start_interval", "0")) and not units.duration(value.get("start_period", "0")):
+        raise ComposeError("healthcheck.start_interval requires healthcheck.start_period to be set")
     health: Body = {"Test": value.get("test") or []}
     for name, field in (("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"),
                         ("start_interval", "StartInterval")):
@@ -48,7 +52,7 @@ def stop_grace_period(value: str, config: Body, host: Body) -> None:
 
 def restart(value: str, config: Body, host: Body) -> None:
     name, _, count = value.partition(":")
-    host["RestartPolicy"] = {"Name": name or "no", "MaximumRetryCount": int(count or 0)}
+    host["RestartPolicy"] = {"Name": restart_name(name), "MaximumRetryCount": int(count) if count.isdigit() else 0}
 
 
 def logging(value: dict[str, Any], config: Body, host: Body) -> None:
@@ -69,9 +73,11 @@ def security_opt(value: list[str], config: Body, host: Body) -> None:
     host["SecurityOpt"] = result
 
 
-def network_namespace(field: str) -> Callable[[Any, Body, Body], None]:
-    def effect(value: str, config: Body, host: Body) -> None:
-        host[field] = value
+def capabilities(field: str) -> Callable[[Any, Body, Body], None]:
+    """Names as the engine has them: ``net_admin`` is CAP_NET_ADMIN; sorted, once each."""
+    def effect(value: list[str], config: Body, host: Body) -> None:
+        names = {item.strip().upper() for item in value}
+        host[field] = sorted(name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}" for name in names)
     return effect
 
 
@@ -81,7 +87,7 @@ EFFECTS: dict[str, Callable[[Any, Body, Body], None]] = {
     "tty": _config("Tty"), "stdin_open": _config("OpenStdin"), "stop_signal": _config("StopSignal"),
     "environment": environment, "healthcheck": healthcheck, "stop_grace_period": stop_grace_period,
     "restart": restart, "logging": logging, "security_opt": security_opt, "annotations": _host("Annotations"),
-    "cap_add": _host("CapAdd"), "cap_drop": _host("CapDrop"), "cgroup": _host("CgroupnsMode"), "init": _host("Init"),
+    "cap_add": capabilities("CapAdd"), "cap_drop": capabilities("CapDrop"), "cgroup": _host("CgroupnsMode"), "init": _host("Init"),
     "ipc": _host("IpcMode"), "pid": _host("PidMode"), "uts": _host("UTSMode"), "userns_mode": _host("UsernsMode"),
     "privileged": _host("Privileged"), "read_only": _host("ReadonlyRootfs"), "runtime": _host("Runtime"),
     "isolation": _host("Isolation"), "sysctls": _host("Sysctls"), "group_add": _host("GroupAdd"),

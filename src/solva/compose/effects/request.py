@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 EFFECTS: dict[str, Effect] = {**process.EFFECTS, **resources.EFFECTS, **mounts.EFFECTS, **network.EFFECTS}
 
 
+# Attributes whose effect is in the functions that look at a whole service.
+WHOLE = frozenset(("volumes", "configs", "secrets", "networks", "links", "external_links", "mac_address", "gpus", "image",
+                   "labels"))
+
+
+def warnings(project: Project) -> list[str]:
+    """What is asked for and cannot be done, by this engine or by Docker's."""
+    return [f"services.{name}.credential_spec: of Windows containers, ignored" for name, service
+            in project.services.items() if service.get("credential_spec")]
+
+
 def container_request(project: Project, service: Service, name: str, labels: dict[str, str], *,
                       inherited: tuple[str, ...] = (), aliases: bool = True, attach_stdin: bool = False,
                       auto_remove: bool = False) -> dict[str, Any]:
@@ -30,6 +41,7 @@ def container_request(project: Project, service: Service, name: str, labels: dic
         effect = EFFECTS.get(attribute)
         if effect is not None and value is not None:
             effect(value, config, host)
+    resources.device_requests(service, host)
     mounts.volumes(project, service, host, inherited)
     network.join(project, service, name, config, host, aliases)
     return config

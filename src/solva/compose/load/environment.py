@@ -46,14 +46,14 @@ def services(found: dict[str, Any], options: LoadOptions, *, keep_files: bool = 
     return result
 
 
-def label_files(found: dict[str, Any], options: LoadOptions) -> dict[str, Any]:
+def label_files(found: dict[str, Any], options: LoadOptions, *, keep: bool) -> dict[str, Any]:
     """Services with ``label_file`` read into ``labels``."""
     result = {}
     for name, entry in found.items():
         if entry.get("label_file"):
             entry = dict(entry)
             labels: dict[str, Any] = {}
-            for file in entry.pop("label_file"):
+            for file in entry["label_file"] if keep else entry.pop("label_file"):
                 at = options.places.place(("services", name, "label_file"))
                 if not os.path.exists(file):
                     raise ComposeError(f"{at}: label file {file} not found: stat {file}: no such file or directory")

@@ -33,10 +33,12 @@ def load_content(files: list[str], options: LoadOptions) -> dict[str, Any]:
 
 
 def load_project(files: list[str], options: LoadOptions, *, all_resources: bool = False,
-                 services: Iterable[str] = (), keep_env_files: bool = False) -> Project:
+                 services: Iterable[str] = (), keep_env_files: bool = False,
+                 keep_label_files: bool = True) -> Project:
     """The Project of ``files``. ``services`` are named by the user, so their profiles count as active.
 
-    ``keep_env_files``: ``env_file`` stays beside what it says (for the hash that `config --hash` prints).
+    ``keep_env_files``: ``env_file`` stays beside what it says (for the hash that `config --hash` prints);
+    ``keep_label_files`` likewise (the hash of what runs has it, `config` has not).
     """
     content = decoded(load_content(files, options), options)
     enabled, disabled = split_profiles(content["services"], options.profiles, ())
@@ -47,7 +49,7 @@ def load_project(files: list[str], options: LoadOptions, *, all_resources: bool 
         enabled, disabled = split_profiles(content["services"], options.profiles, tuple(services))
     if options.resolve_environment:
         enabled = environment.services(enabled, options, keep_files=keep_env_files)
-    enabled = environment.label_files(enabled, options)
+    enabled = environment.label_files(enabled, options, keep=keep_label_files)
     active = {**content, "services": enabled}
     if not all_resources:
         active = used_only(active)

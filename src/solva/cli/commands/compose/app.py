@@ -167,7 +167,8 @@ class App:
         environment = {**location.environment, "COMPOSE_PROJECT_NAME": name}
         return LoadOptions(location.working_dir, environment, name=name, profiles=profiles, **{"warn": warn, **changes})
 
-    def project(self, services: Iterable[str] = (), *, keep_env_files: bool = False, **changes: Any) -> Project:
+    def project(self, services: Iterable[str] = (), *, keep_env_files: bool = False,
+                keep_label_files: bool = True, **changes: Any) -> Project:
         """The project of the files; ComposeError when there are none."""
         from solva.compose.errors import ComposeError
         from solva.compose.load.lookup import NOT_FOUND
@@ -176,7 +177,8 @@ class App:
         if not self.location.files:
             raise ComposeError(NOT_FOUND)
         return load_project(self.location.files, self.load_options(**changes), services=services,
-                            all_resources=self.options.on("all-resources"), keep_env_files=keep_env_files)
+                            all_resources=self.options.on("all-resources"), keep_env_files=keep_env_files,
+                            keep_label_files=keep_label_files)
 
     def project_or_name(self, services: Iterable[str] = ()) -> Project:
         """The project of the files, or one that has only a name (``-p`` without a file)."""

@@ -42,7 +42,8 @@ def _steps(app: App, options: Options) -> dict[str, Any]:
 
 
 def _load(app: App, options: Options, *, named: bool = True, **changes: Any) -> Project:
-    project = app.project(options.args if named else (), **{**_steps(app, options), "interpolate": True, **changes})
+    project = app.project(options.args if named else (), **{
+        **_steps(app, options), "interpolate": True, "keep_label_files": False, **changes})
     if named and options.args:
         from solva.compose.load.pipeline import select
 
