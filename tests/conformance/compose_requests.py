@@ -40,7 +40,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class YesEngine:
-    """An engine with every image and nothing else, that makes whatever it is asked for. ``made``: (kind, name, body)."""
+    """An engine with every image and nothing else, that makes whatever it is asked for.
+
+    ``made``: (kind, name, body) of each.
+    """
 
     def __init__(self) -> None:
         self.made: list[tuple[str, str, Any]] = []
@@ -91,8 +94,9 @@ class YesEngine:
         for there, own, body in self.made:
             if there == kind and name.rstrip("0").startswith(own.rstrip("0")):
                 labels = body.get("Labels") or {}
-                return 200, {"Name": own if kind != "containers" else f"/{own}", "Id": own.ljust(64, "0"), "Driver": "x",
-                             "Labels": labels, "Config": {"Labels": labels, "Image": "x"}, "Image": IMAGE["Id"],
+                return 200, {"Name": own if kind != "containers" else f"/{own}", "Id": own.ljust(64, "0"),
+                             "Driver": "x", "Labels": labels, "Config": {"Labels": labels, "Image": "x"},
+                             "Image": IMAGE["Id"],
                              "State": {"Status": "created"}, "NetworkSettings": {"Networks": {}}, "HostConfig": {},
                              "Mounts": []}
         return 404, {"message": f"No such {kind[:-1]}: {name}"}
@@ -145,8 +149,8 @@ def by_peer(directory: Path) -> tuple[list[Any], str]:
     assert command is not None
     with YesEngine() as engine:
         env = {**compose_peer.ENVIRONMENT, "DOCKER_HOST": f"unix://{engine.path}"}
-        done = subprocess.run([*command, "-p", "proj", "--profile", "*", "create", "--no-build"], cwd=directory, env=env,
-                              capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([*command, "-p", "proj", "--profile", "*", "create", "--no-build"], cwd=directory,
+                              env=env, capture_output=True, text=True, check=False, timeout=60)
         return engine.made, done.stderr if done.returncode else ""
 
 
@@ -184,24 +188,33 @@ def plain(value: Any) -> Any:
     return value
 
 
+_ID = re.compile(r"(proj-b-1)0{20,}")      # a container by its id, where Solva has its name
 _UNORDERED = ("Env", "ExtraHosts", "Binds", "Ulimits", "Mounts")
 
 
 def comparable(made: list[Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for kind, name, body in made:
-        clean = plain(body)
+        clean = json.loads(_ID.sub(r"\1", json.dumps(plain(body))))
         for part in (clean, clean.get("HostConfig", {})):
             for key in _UNORDERED:
                 if key in part:
                     part[key] = sorted(part[key], key=json.dumps)
         if kind in ("networks", "volumes"):
             clean.setdefault("Driver", "bridge" if kind == "networks" else "local")     # an engine's defaults
+            ipam = clean.get("IPAM", {})
+            ipam.pop("Options", None)       # of the specification; Docker Compose 2.40 leaves it out
+            if ipam.get("Driver") == "default":
+                del ipam["Driver"]
+            if not ipam:
+                clean.pop("IPAM", None)
         for device in clean.get("HostConfig", {}).get("Devices", ()):
             device.setdefault("CgroupPermissions", "rwm")
         for endpoint in clean.get("NetworkingConfig", {}).get("EndpointsConfig", {}).values():
             for key in ("IPAddress", "IPv6Gateway", "Links"):     # answers, no questions; links are in HostConfig
                 endpoint.pop(key, None)
+        if "Labels" in clean:
+            clean["Labels"] = {key: value for key, value in clean["Labels"].items() if not key.startswith("solva.")}
         label = "com.docker.compose.depends_on"
         if label in clean.get("Labels", {}):
             clean["Labels"][label] = ",".join(sorted(clean["Labels"][label].split(",")))

@@ -21,6 +21,8 @@ _NOT_HASHED = ("build", "pull_policy", "scale", "depends_on", "profiles")
 def service_hash(service: Service) -> str:
     """Changes when a container of ``service`` has to be made anew."""
     config = {key: value for key, value in service.config.items() if key not in _NOT_HASHED}
+    if config.get("volumes_from"):
+        config["volumes_from"] = [item.removeprefix("container:") for item in config["volumes_from"]]
     if config.get("deploy"):
         config["deploy"] = {key: value for key, value in config["deploy"].items() if key != "replicas"}
     return _digest(ordered_service(config, as_json=True))

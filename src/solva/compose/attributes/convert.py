@@ -122,39 +122,54 @@ def mode(value: Any, path: Path = ()) -> str:
 
 
 # --- lists and mappings ---------------------------------------------------------------------------------------------
-def items(of: Convert) -> Convert:
+class Items:
     """A list of ``of``."""
-    def convert(value: Any, path: Path) -> Any:
+
+    def __init__(self, of: Convert) -> None:
+        self.of = of
+
+    def __call__(self, value: Any, path: Path = ()) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"source data must be an array or slice, got {_GO.get(type(value))}")
-        return [of(item, (*path, index)) for index, item in enumerate(value) if item is not None]
-    return convert
+        return [self.of(item, (*path, index)) for index, item in enumerate(value) if item is not None]
 
 
-def table_of(of: Convert) -> Convert:
+class TableOf:
     """A mapping to ``of``; a key may have no value."""
-    def convert(value: Any, path: Path) -> Any:
+
+    def __init__(self, of: Convert) -> None:
+        self.of = of
+
+    def __call__(self, value: Any, path: Path = ()) -> Any:
         if not isinstance(value, dict):
             raise unfit(value, "map")
-        return {key: None if item is None else of(item, (*path, key)) for key, item in value.items()}
-    return convert
+        return {key: None if item is None else self.of(item, (*path, key)) for key, item in value.items()}
 
 
-def record(fields: dict[str, Convert], *, extensions: bool = True, defaults: dict[str, Any] | None = None) -> Convert:
+class Record:
     """A mapping with known keys; keys without a value have that of ``defaults`` or are left out."""
-    def convert(value: Any, path: Path) -> Any:
+
+    def __init__(self, fields: dict[str, Convert], *, extensions: bool = True,
+                 defaults: dict[str, Any] | None = None) -> None:
+        self.fields = fields
+        self.extensions = extensions
+        self.defaults = defaults or {}
+
+    def __call__(self, value: Any, path: Path = ()) -> Any:
         if not isinstance(value, dict):
             raise unfit(value, "map")
-        result: dict[str, Any] = dict(defaults) if defaults else {}
+        result: dict[str, Any] = dict(self.defaults)
         for key, item in value.items():
-            field = fields.get(key)
+            field = self.fields.get(key)
             if field is not None:
                 if item is not None:
                     result[key] = placed(field, item, (*path, key))
-            elif extensions and key.startswith("x-"):
+            elif self.extensions and key.startswith("x-"):
                 result[key] = item
         return result
-    return convert
+
+
+items, table_of, record = Items, TableOf, Record
 
 
 class Misfit(ValueError):

@@ -18,12 +18,7 @@ def tmpfs(value: list[str], config: Body, host: Body) -> None:
     host["Tmpfs"] = {item.partition(":")[0]: item.partition(":")[2] for item in value}
 
 
-def use_api_socket(value: bool, config: Body, host: Body) -> None:
-    if value:
-        host.setdefault("Binds", []).append("/var/run/docker.sock:/var/run/docker.sock")
-
-
-EFFECTS: dict[str, Callable[[Any, Body, Body], None]] = {"tmpfs": tmpfs, "use_api_socket": use_api_socket}
+EFFECTS: dict[str, Callable[[Any, Body, Body], None]] = {"tmpfs": tmpfs}
 
 
 def volumes(project: Project, service: Service, host: Body, inherited: tuple[str, ...]) -> None:
@@ -54,17 +49,16 @@ def _as_bind(project: Project, item: Body) -> str:
     kind = item["type"]
     options = ["ro" if item.get("read_only") else "rw"]
     if kind == "bind":
-        bind = item.get("bind") or {}
-        if not bind.get("create_host_path", False) or bind.get("recursive"):
+        bind = item.get("bind")
+        if bind is not None and (not bind.get("create_host_path") or bind.get("propagation") or bind.get("recursive")):
             return ""
-        options += [bind[key] for key in ("selinux", "propagation") if bind.get(key)]
+        options += [bind["selinux"]] if bind and bind.get("selinux") else []
+        options += ["nocopy"] if (item.get("volume") or {}).get("nocopy") else []
         return f"{item['source']}:{item['target']}:{','.join(options)}"
     if kind == "volume" and item.get("source"):
         volume = item.get("volume") or {}
-        if volume.get("subpath") or volume.get("labels"):
+        if volume.get("subpath") or volume.get("labels") or volume.get("nocopy"):
             return ""
-        if volume.get("nocopy"):
-            options.append("nocopy")
         return f"{project.volumes[item['source']]['name']}:{item['target']}:{','.join(options)}"
     return ""
 
@@ -110,6 +104,9 @@ def files(project: Project, service: Service) -> list[tuple[Any, str, Body]]:
                 continue
             if entry.get("external"):
                 raise ComposeError(f"unsupported external {section[:-1]} {item['source']}")
+            for attribute in ("driver", "template_driver"):
+                if entry.get(attribute):
+                    raise ComposeError(f"Docker Compose does not support {section}.*.{attribute}, nor does Solva's")
             target = item.get("target") or default + item["source"]
             found.append((entry, target if target.startswith("/") else default + target, item))
     return found

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from solva.compose.project import Service
+
     Body = dict[str, Any]
 
 
@@ -47,7 +49,7 @@ def healthcheck(value: dict[str, Any], config: Body, host: Body) -> None:
 
 
 def stop_grace_period(value: str, config: Body, host: Body) -> None:
-    config["StopTimeout"] = -(-units.duration(value) // units.SECOND)
+    config["StopTimeout"] = units.duration(value) // units.SECOND
 
 
 def restart(value: str, config: Body, host: Body) -> None:
@@ -59,18 +61,37 @@ def logging(value: dict[str, Any], config: Body, host: Body) -> None:
     host["LogConfig"] = {"Type": value.get("driver", ""), "Config": value.get("options") or {}}
 
 
-def security_opt(value: list[str], config: Body, host: Body) -> None:
-    options = [item for item in value if item != "systempaths=unconfined"]
-    if len(options) != len(value):
-        host["MaskedPaths"], host["ReadonlyPaths"] = [], []
-    result = []
-    for item in options:
-        key, _, rest = item.replace(":", "=", 1).partition("=") if "=" not in item else item.partition("=")
-        if key == "seccomp" and rest not in ("unconfined", "builtin"):
-            with open(rest, encoding="utf-8") as stream:
-                rest = stream.read()
-        result.append(f"{key}={rest}" if rest else key)
-    host["SecurityOpt"] = result
+def security_options(service: Service, directory: str, host: Body) -> None:
+    """``security_opt``, with the seccomp profile that a file has (paths from ``directory``)."""
+    found: list[str] = []
+    for item in service.get("security_opt") or ():
+        if item == "systempaths=unconfined":
+            host["MaskedPaths"], host["ReadonlyPaths"] = [], []
+            continue
+        key, equals, value = item.partition("=")
+        if not equals and item != "no-new-privileges":
+            key, equals, value = item.partition(":")
+            if not equals:
+                raise ComposeError(f'services.{service.name}.security_opt: invalid security-opt: "{item}"')
+        if key == "seccomp" and value not in ("unconfined", "builtin"):
+            item = f"seccomp={_profile(value, directory)}"
+        found.append(item)
+    if found:
+        host["SecurityOpt"] = found
+
+
+def _profile(file: str, directory: str) -> str:
+    import json
+    import os
+
+    try:
+        with open(os.path.join(directory, os.path.expanduser(file)), encoding="utf-8") as stream:
+            return json.dumps(json.load(stream), separators=(",", ":"), ensure_ascii=False)
+    except OSError as error:
+        raise ComposeError(f"opening seccomp profile ({file}) failed: open {error.filename}: "
+                           f"{(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise ComposeError(f"compacting json for seccomp profile ({file}) failed: {error}") from None
 
 
 def capabilities(field: str) -> Callable[[Any, Body, Body], None]:
@@ -86,8 +107,9 @@ EFFECTS: dict[str, Callable[[Any, Body, Body], None]] = {
     "working_dir": _config("WorkingDir"), "hostname": _config("Hostname"), "domainname": _config("Domainname"),
     "tty": _config("Tty"), "stdin_open": _config("OpenStdin"), "stop_signal": _config("StopSignal"),
     "environment": environment, "healthcheck": healthcheck, "stop_grace_period": stop_grace_period,
-    "restart": restart, "logging": logging, "security_opt": security_opt, "annotations": _host("Annotations"),
-    "cap_add": capabilities("CapAdd"), "cap_drop": capabilities("CapDrop"), "cgroup": _host("CgroupnsMode"), "init": _host("Init"),
+    "restart": restart, "logging": logging, "annotations": _host("Annotations"),
+    "cap_add": capabilities("CapAdd"), "cap_drop": capabilities("CapDrop"), "cgroup": _host("CgroupnsMode"),
+    "init": _host("Init"),
     "ipc": _host("IpcMode"), "pid": _host("PidMode"), "uts": _host("UTSMode"), "userns_mode": _host("UsernsMode"),
     "privileged": _host("Privileged"), "read_only": _host("ReadonlyRootfs"), "runtime": _host("Runtime"),
     "isolation": _host("Isolation"), "sysctls": _host("Sysctls"), "group_add": _host("GroupAdd"),

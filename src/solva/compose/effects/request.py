@@ -17,8 +17,8 @@ EFFECTS: dict[str, Effect] = {**process.EFFECTS, **resources.EFFECTS, **mounts.E
 
 
 # Attributes whose effect is in the functions that look at a whole service.
-WHOLE = frozenset(("volumes", "configs", "secrets", "networks", "links", "external_links", "mac_address", "gpus", "image",
-                   "labels"))
+WHOLE = frozenset(("volumes", "configs", "secrets", "networks", "links", "external_links", "mac_address", "gpus",
+                   "image", "labels", "security_opt", "use_api_socket"))
 
 
 def warnings(project: Project) -> list[str]:
@@ -41,6 +41,7 @@ def container_request(project: Project, service: Service, name: str, labels: dic
         effect = EFFECTS.get(attribute)
         if effect is not None and value is not None:
             effect(value, config, host)
+    process.security_options(service, project.working_dir, host)
     resources.device_requests(service, host)
     mounts.volumes(project, service, host, inherited)
     network.join(project, service, name, config, host, aliases)

@@ -176,9 +176,25 @@ class App:
 
         if not self.location.files:
             raise ComposeError(NOT_FOUND)
-        return load_project(self.location.files, self.load_options(**changes), services=services,
-                            all_resources=self.options.on("all-resources"), keep_env_files=keep_env_files,
-                            keep_label_files=keep_label_files)
+        project = load_project(self.location.files, self.load_options(**changes), services=services,
+                               all_resources=self.options.on("all-resources"), keep_env_files=keep_env_files,
+                               keep_label_files=keep_label_files)
+        return self._with_api_socket(project) if keep_label_files else project
+
+    def _with_api_socket(self, project: Project) -> Project:
+        if not any(service.get("use_api_socket") for service in project.services.values()):
+            return project
+        import json
+
+        from solva.compose.effects.api_socket import with_api_socket
+
+        try:
+            folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+            with open(os.path.join(folder, "config.json"), encoding="utf-8") as stream:
+                auths = json.load(stream).get("auths") or {}
+        except (OSError, ValueError):
+            auths = {}
+        return with_api_socket(project, json.dumps({"auths": auths}, indent="\t"))
 
     def project_or_name(self, services: Iterable[str] = ()) -> Project:
         """The project of the files, or one that has only a name (``-p`` without a file)."""
