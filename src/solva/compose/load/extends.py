@@ -44,6 +44,8 @@ def _extended(name: str, services: dict[str, Any], file: str, document: Document
     base_name = reference.get("service") if isinstance(reference, dict) else reference
     other = reference.get("file") if isinstance(reference, dict) else None
     at = options.places.place(("services", name, "extends"))
+    if other is not None and (not isinstance(other, str) or not other):
+        raise ComposeError(f"{at}: extends.{name}.file must be a path")
     if not isinstance(base_name, str):
         raise ComposeError(f"{at}: extends.{name}.service is required")
     base_document, base_services, base_file = None, services, file
@@ -82,6 +84,8 @@ def _services_of(file: str, name: str, base: str, options: LoadOptions, at: str)
     if paths.is_remote_file(file):
         raise ComposeError(f"{at}: extends from a remote file is not supported: {file}")
     local = paths.absolute(file, options.directory)
+    if not os.path.isfile(local):
+        raise ComposeError(f"{at}: cannot extend service \"{name}\": open {local}: no such file or directory")
     inner = options.inside(directory_of(local, options.directory), os.path.dirname(local), options.environment)
     content, document = load_document(local, inner)
     services = content.get("services")

@@ -95,6 +95,10 @@ def _add(document: Document, content: dict[str, Any], options: LoadOptions, chai
     except Misfit as error:
         raise _placed(error, options) from None
     validate(content, options.places)
+    for section in ("networks", "models"):      # the schema lets odd names through, whatever they hold
+        for name, entry in (content.get(section) or {}).items():
+            if not isinstance(entry, dict | None):
+                raise ComposeError(f"{options.places.place((section, name))}: {section}.{name} must be a mapping")
     if content.pop("version", None) is not None:
         options.warn(f"{document.file}: the attribute `version` is obsolete, it will be ignored, "
                      "please remove it to avoid potential confusion")

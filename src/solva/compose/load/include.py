@@ -40,8 +40,12 @@ def _included(entry: dict[str, Any], options: LoadOptions, chain: tuple[str, ...
         if paths.is_remote_file(item):
             raise ComposeError(f"{at}: include of a remote file is not supported: {item}")
         files.append(paths.absolute(item, options.directory))
-    if not files:
+    if not files or not all(files):
         raise ComposeError(f"{at}: include without a path")
+    for item in files:
+        if not os.path.isfile(item):
+            why = "is a directory" if os.path.isdir(item) else "no such file or directory"
+            raise ComposeError(f"{at}: open {item}: {why}")
     if files[0] in chain:
         raise ComposeError("include cycle detected:\n" + chain[0] + "\n include "
                            + "\n include ".join((*chain[1:], files[0])))
