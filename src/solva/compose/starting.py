@@ -34,9 +34,11 @@ class Starter:
             options.get("restart") and dependency in recreated for dependency, options in service.depends_on.items())
         pending = [(name, must or restart) for name, must in pending]
         before = list(created)
-        if any(must for _, must in pending):
-            for dependency, options in sorted(service.depends_on.items()):
+        starting = any(must for _, must in pending)
+        for dependency, options in sorted(service.depends_on.items()):
+            if starting or self.unsettled(dependency, options, names):
                 before += self.dependency(dependency, options, names)
+        if starting:
             before += self.pre_start(service, pending, before)
         keys = self.started.setdefault(service.name, [])
         for name, must in pending:
@@ -99,6 +101,17 @@ class Starter:
         body = container_request(self.project, type(service)(service.name, config), name, known, aliases=False)
         body["HostConfig"]["VolumesFrom"] = [target]
         return body
+
+    def unsettled(self, name: str, options: Mapping[str, Any], names: Mapping[str, list[str]]) -> bool:
+        """Whether a condition is to be waited for though nobody is to be started: it may have ceased to hold."""
+        condition = options.get("condition", "service_started")
+        if condition == "service_started":
+            return False
+        if self.started.get(name):
+            return True
+        found = [self.there[container] for container in names.get(name, ()) if container in self.there]
+        return condition == "service_healthy" and any(
+            not str(item.data.get("Status", "")).endswith("(healthy)") for item in found)
 
     def dependency(self, name: str, options: Mapping[str, Any], names: Mapping[str, list[str]]) -> list[str]:
         """Keys after which a service may start as far as its dependency ``name`` goes."""

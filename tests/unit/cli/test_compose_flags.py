@@ -64,3 +64,15 @@ def test_the_list_is_what_dockers_compose_says(tmp_path: Path) -> None:
         found = {match[2]: match[1] or "" for row in rows
                  if (match := re.match(r"\s+(?:-(\w), )?--([\w-]+)(?: \S+)?(?:  |$)", row))}
         assert found == KNOWN[name]
+
+
+def test_the_pages_are_as_the_definitions_say() -> None:
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+    from tools.compose_docs import DOCS, pages
+
+    made = pages()
+    stale = [name for name, text in made.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
+    assert stale == [], "python -m tools.compose_docs"
+    assert {path.stem for path in (DOCS / "notes").glob("*.md")} == {"README", *compose.VERBS}

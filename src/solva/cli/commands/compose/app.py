@@ -85,6 +85,10 @@ class App:
         self._api: Transport | None = None
         self._location: Location | None = None
         self.dry_run = options.on("dry-run")
+        if options.on("compatibility"):
+            from solva.compose.load.options import warn
+
+            warn("--compatibility is not done: names of containers and images keep their hyphens")
         mode = options.text("progress") or os.environ.get("COMPOSE_PROGRESS", "") or "auto"
         if mode not in ("auto", "tty", "plain", "json", "quiet"):
             from solva.cli.errors import CommandError
