@@ -25,11 +25,12 @@ def project(**changes: dict[str, Any]) -> Project:
                    networks={"default": NETWORK})
 
 
-def container(wanted: Project, service: str, number: int = 1, state: str = "running") -> Container:
+def container(wanted: Project, service: str, number: int = 1, state: str = "running",
+              health: str = "healthy") -> Container:
     known = labels.container_labels(wanted, wanted.services[service], number,
                                     service_hash(wanted.services[service]), f"sha256:{service}")
     return Container({"Id": f"{service}{number}".ljust(64, "0"), "Names": [f"/p-{service}-{number}"], "Labels": known,
-                      "State": state, "NetworkSettings": {"Networks": {"p_default": {}}}})
+                      "State": state, "Status": f"Up 2 hours ({health})", "NetworkSettings": {"Networks": {"p_default": {}}}})
 
 
 def observed(*containers: Container) -> Observed:
@@ -65,6 +66,12 @@ def test_only_what_changed_is_made_anew() -> None:
         "create web100000000_p-web-1".replace("web100000000", "web1".ljust(12, "0")), "stop p-web-1", "remove p-web-1",
         f"rename {'web1'.ljust(12, '0')}_p-web-1", "wait healthy p-db-1", "start p-web-1"]
     assert plan.ops[0].reason == "its configuration changed"
+
+
+def test_a_condition_that_ceased_to_hold_is_waited_for() -> None:
+    wanted = project()
+    plan = reconcile(wanted, observed(container(wanted, "db", health="unhealthy"), container(wanted, "web")), UpOptions())
+    assert [op.key for op in plan.ops] == ["wait healthy p-db-1"]
 
 
 def test_scale_down_removes_the_highest() -> None:
