@@ -153,7 +153,7 @@ def _plain(text: str) -> bool:
 
 def _literal(text: str, depth: int) -> str:
     pad = " " * depth
-    chomp = "" if text.endswith("\n") and not text.endswith("\n\n") and text != "\n" else ("+" if text.endswith("\n") else "-")
+    chomp = "-" if text[-1] != "\n" else "+" if text == "\n" or text.endswith("\n\n") else ""
     indent = str(2) if text[:1] in " \n" else ""
     body = text[:-1] if text.endswith("\n") else text
     lines = [f"{pad}{line}" if line else "" for line in body.split("\n")]
