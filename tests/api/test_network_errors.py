@@ -14,6 +14,7 @@ import pytest
 
 from solva.client.transport import Transport
 from solva.errors import SolvaError
+from support.engine import LiveEngine
 
 Json = dict[str, Any]
 PRIVATE = ("container cannot be connected to multiple networks with one of the networks in private \\(none\\) mode")
@@ -305,6 +306,20 @@ def populated(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield found
     finally:
         found.clean()
+
+
+@pytest.mark.root
+def test_what_has_no_effect_is_said(engine: LiveEngine) -> None:
+    prefix = f"ne{uuid.uuid4().hex[:6]}"
+    made = engine.api.json("POST", "/networks/create", body={"Name": prefix, "Internal": True, "Options": {"a.b": "c"}})
+    assert made["Warning"] == "driver bridge has no option a.b: it has no effect"
+    for mode, text in ((prefix, f"Published ports have no effect on these networks: {prefix} (internal)"),
+                       ("none", "Published ports have no effect: the container has no network"), ("bridge", "")):
+        body = {"Image": "busybox", "HostConfig": {"NetworkMode": mode, **ports("39815")}, **EXPOSED}
+        box = engine.api.json("POST", "/containers/create", body=body)
+        engine.api.json("DELETE", f"/containers/{box['Id']}")
+        assert box["Warnings"] == ([text] if text else [])
+    engine.api.json("DELETE", f"/networks/{prefix}")
 
 
 @pytest.mark.root

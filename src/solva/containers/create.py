@@ -49,6 +49,7 @@ async def create(core: Core, name: str, body: ContainerCreate, platform: str = "
             path=path, args=args, config=config, host_config=host,
         )
         container.endpoints = networking.wanted(core, container, body.networking_config.endpoints_config)
+        warnings += networking.port_warnings(core, container)
         container.mounts = mounts.collect(core, config, host)
         await core.snapshots.prepare(container_id, container.chain)
         undo.push_async_callback(core.snapshots.remove, container_id)

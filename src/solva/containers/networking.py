@@ -89,6 +89,27 @@ def check_extra_hosts(rows: list[str]) -> None:
                 raise InvalidParameter(f'invalid IP address in add-host: "{address}"') from None
 
 
+def port_warnings(core: Core, container: Container) -> list[str]:
+    """Ports are wished for, and no network of the container can publish any. (Of host mode the client tells.)"""
+    mode = mode_of(container)
+    if mode == "host" or mode.startswith("container:") or not port_mappings(container):
+        return []
+    if mode == "none":
+        return ["Published ports have no effect: the container has no network"]
+    try:
+        if any(core.networks.publishes(name) for name in container.endpoints):
+            return []
+    except NotFound:
+        return []       # said at start
+    drivers = ", ".join(f"{name} ({_reason(core, name)})" for name in container.endpoints)
+    return [f"Published ports have no effect on these networks: {drivers}"]
+
+
+def _reason(core: Core, network: str) -> str:
+    record = core.networks.get(network)
+    return "internal" if record.internal else f"driver {record.driver}: the container is reached at its own address"
+
+
 def check_joined(body: ContainerCreate) -> None:
     """What a request for a container in another's network namespace must not ask for. InvalidParameter."""
     host = body.host_config

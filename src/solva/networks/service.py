@@ -164,6 +164,11 @@ class NetworkService:
 
     # -- sandboxes (sandboxes.py)
 
+    def publishes(self, network: str) -> bool:
+        """Whether ports of a sandbox can be published by way of this network; NotFound."""
+        record = self.get(network)
+        return not record.internal and not self._catalog.driver(record.driver).traits.unpublished
+
     def check(self, endpoint: EndpointConfig) -> None:
         """As ``validate``, for one that is to be connected: the error does not name the network."""
         wishes.check(self.get(endpoint.network), endpoint)

@@ -26,7 +26,8 @@ class Traits:
     creates a second. ``addresses``: the engine gives endpoints addresses, from the network's address management.
     ``gateway``: a network gets a gateway address even if the user names none; ``gateway_of_chosen``: only where the
     engine chose the subnet, and the network is not internal. ``publishes``: ports are published by the
-    engine's firewall, ``rules`` says where. ``names``: the name server serves its networks (not the predefined ones).
+    engine's firewall, ``rules`` says where. ``unpublished``: nobody publishes any, an endpoint is reached at its own
+    address. ``names``: the name server serves its networks (not the predefined ones).
     ``outside``: endpoints are known to others than kernel and engine (a plugin), who must hear of the end of each, also
     of those that an engine did not live to finish or the machine did not.
     """
@@ -37,6 +38,7 @@ class Traits:
     gateway: bool = False
     gateway_of_chosen: bool = False
     publishes: bool = False
+    unpublished: bool = False
     names: bool = True
     outside: bool = False
 

@@ -45,7 +45,7 @@ class IpvlanDriver:
     """See ``NetworkDriver``."""
 
     name: ClassVar[str] = "ipvlan"
-    traits = Traits(gateway_of_chosen=True)
+    traits = Traits(gateway_of_chosen=True, unpublished=True)
 
     def __init__(self, host: Host) -> None:
         self._host = host

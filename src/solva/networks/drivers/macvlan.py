@@ -45,7 +45,7 @@ class MacvlanDriver:
     """See ``NetworkDriver``."""
 
     name: ClassVar[str] = "macvlan"
-    traits = Traits(gateway_of_chosen=True)
+    traits = Traits(gateway_of_chosen=True, unpublished=True)
 
     def __init__(self, host: Host) -> None:
         self._host = host
