@@ -11,6 +11,7 @@ from solva.containers.create import _swap_accounting
 from solva.containers.model import Container
 from solva.errors import Conflict, InvalidParameter, SystemFailure
 from solva.ids import check_container_name
+from solva.kernel.pidfd import start_time
 from solva.runtimes import conmon
 
 
@@ -19,7 +20,12 @@ async def pause(core: Core, container: Container) -> None:
         if container.state.status == "paused":
             raise Conflict(f"Container {container.id} is already paused")
         core.must_run(container)
-        await core.runtime.pause(container.id)
+        try:
+            await core.runtime.pause(container.id)
+        except SystemFailure:
+            if start_time(container.state.pid) == container.state.pid_start:
+                raise
+            raise Conflict(f"container {container.id} is not running") from None     # it ended at this moment
         container.state.status = "paused"
         core.registry.save(container)
     core.event(container, "pause")

@@ -161,7 +161,10 @@ class HttpClient:
         """Send and read the response's head. A redirect to another host loses ``Authorization``. HttpError."""
         sent = dict(headers or {})
         for _ in range(MAX_REDIRECTS):
-            response = await self._once(method, url, sent, body, length, verify)
+            try:
+                response = await self._once(method, url, sent, body, length, verify)
+            except ValueError as error:      # no URL, or a host name that cannot be one (UnicodeError)
+                raise HttpError(f'{method} "{url}": {error}') from error
             if not redirects or response.status not in _REDIRECTS or "location" not in response.headers:
                 return response
             target = urljoin(url, response.headers["location"])

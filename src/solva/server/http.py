@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HIGH_WATER = 1 << 20
 MAX_HEAD = 1 << 20
+REST = 256 << 10          # of a body that the answer did not wait for; then the connection is closed
+REST_PATIENCE = 5.0
 REASONS = {
     101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request",
     401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
@@ -455,6 +457,8 @@ class Connection(asyncio.Protocol):
     async def _serve(self, request: Request) -> None:
         try:
             await self._handler(request)
+            if self._hijacked is None and not request._complete:
+                await self._rest(request)
         except Disconnected:
             self.close()
         finally:
@@ -473,6 +477,18 @@ class Connection(asyncio.Protocol):
         self.release()
         while self._pending and self._task is None:
             self._parse(self._pending.pop(0))
+
+    async def _rest(self, request: Request) -> None:
+        """Take in what is left of a body that nobody wanted, so that the client reads the answer and not EPIPE."""
+        left = REST
+        try:
+            async with asyncio.timeout(REST_PATIENCE):
+                async for data in request.chunks():
+                    left -= len(data)
+                    if left < 0:
+                        return
+        except TimeoutError:
+            return
 
     def _leave(self) -> None:
         if self._task is not None and self._hijacked is None:
