@@ -32,6 +32,18 @@ if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     .venv/bin/python -m solva.cli.launcher .venv/bin/solva   # a start-up script that imports less than pip's
     touch "$stamp"
 fi
+if [ "${1:-}" = tests ] && [ ! -d .venv/share/redis/usr ]; then
+    # Redis and socat of Debian's packages, unpacked: the image that testcontainers starts is made of them
+    mkdir -p .venv/share/redis.debs
+    chmod 777 .venv/share/redis.debs
+    if (cd .venv/share/redis.debs && apt-get download -q redis-server redis-tools libjemalloc2 liblua5.1-0 liblzf1 \
+        libhiredis0.14 lua-cjson lua-bitop socat libwrap0 >/dev/null 2>&1); then
+        for package in .venv/share/redis.debs/*.deb; do dpkg-deb -x "$package" .venv/share/redis; done
+    else
+        echo "setup: Debian's Redis cannot be had; the test with testcontainers will be skipped" >&2
+    fi
+    rm -rf .venv/share/redis.debs
+fi
 if [ "${1:-}" = tests ] && [ ! -d .venv/share/docker-py/tests ]; then
     # docker-py's own suite; 7.0.0 is the last release whose source distribution carries it
     if .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary docker -d .venv/share \

@@ -77,3 +77,17 @@ def test_what_is_no_handshake_is_refused(engine: LiveEngine) -> None:
             api.json("GET", "/containers/ws-none/attach/ws", query={"stream": True, "stdout": True})
     finally:
         api.json("DELETE", "/containers/ws-none", query={"force": True})
+
+
+def test_a_client_that_has_sent_its_last_is_answered(engine: LiveEngine) -> None:
+    """`printf 'GET …' | socat - UNIX-CONNECT:…` and `nc -U` close their side of the connection at once."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(engine.socket))
+        sock.settimeout(60)
+        sock.sendall(b"GET /v1.51/containers/json?all=1 HTTP/1.0\r\nHost: d\r\n\r\n")
+        sock.shutdown(socket.SHUT_WR)
+        data = b""
+        while part := sock.recv(65536):
+            data += part
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert data.partition(b"\r\n\r\n")[2].strip().startswith(b"[")

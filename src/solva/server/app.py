@@ -97,7 +97,7 @@ class App:
             if route is None:
                 request.respond(404, b'{"message":"page not found"}\n')
                 return
-            request.params = params
+            request.params, request.abandons = params, route.abandons
             if route.abandons:
                 await route.handler(request)
             else:

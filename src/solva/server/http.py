@@ -48,6 +48,7 @@ class Request:
         "_raw_query",
         "_ready",
         "_version",
+        "abandons",
         "connection",
         "headers",
         "keep_alive",
@@ -72,6 +73,7 @@ class Request:
         self.wants_upgrade = "upgrade" in headers
         self.keep_alive = True
         self.responded = False
+        self.abandons = False       # its route gives up when the client has sent its last
         self._raw_query = query
         self._version: tuple[int, int] | None = None
         self._query: dict[str, str] | None = None
@@ -293,6 +295,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[str, str] = {}
         self.gone = False
+        self._ended = False     # the client sends nothing more
         self.peer: tuple[int, int, int] = (0, 0, 0)
 
     # asyncio.Protocol ------------------------------------------------------------------------------------------
@@ -326,9 +329,13 @@ class Connection(asyncio.Protocol):
         if self._hijacked is not None:
             self._hijacked.feed_eof()
             return True  # half-close: our side stays open
+        request = self._request
+        if self._task is not None and request is not None and request._complete and not request.abandons:
+            self._ended = True      # a client that has said all it wants to say still reads (`nc -U`, `socat`)
+            return True
         self.gone = True
-        if self._request is not None:
-            self._request._ready.set()
+        if request is not None:
+            request._ready.set()
         if self._task is not None:
             self._leave()
         return False
@@ -465,7 +472,7 @@ class Connection(asyncio.Protocol):
             self._task = None
         if self._hijacked is not None:
             return
-        if not request.keep_alive or self.gone:
+        if not request.keep_alive or self.gone or self._ended:
             self.close()
             return
         if not request._complete:  # an answer before the end of the body: the rest cannot be told from a new request
