@@ -97,19 +97,3 @@ def test_whole_life(compose: Compose) -> None:
     assert rows(compose)["web"]["State"] == "running"
     compose("down", "-v", "-t", "1")
     assert rows(compose) == {}
-
-
-def test_scale(compose: Compose) -> None:
-    compose("up", "-d", "--scale", "web=3")
-    names = sorted(compose("ps", "--format", "{{.Name}}", "web").stdout.split())
-    assert [name.rsplit("-", 1)[1] for name in names] == ["1", "2", "3"]
-    compose("up", "-d", "--scale", "web=1")
-    assert [name.rsplit("-", 1)[1] for name in compose("ps", "--format", "{{.Name}}", "web").stdout.split()] == ["1"]
-
-
-def test_unhealthy_dependency_ends_up(compose: Compose, tmp_path: Path) -> None:
-    (tmp_path / "compose.yaml").write_text(FILE.replace('test: "true"', 'test: "false", retries: 1'))
-    done = compose("up", "-d", check=False)
-    assert done.returncode == 1
-    assert "dependency failed to start: container" in done.stderr
-    assert "is unhealthy" in done.stderr

@@ -404,6 +404,66 @@ def test_progress_must_fit_whoever_reads_it(stack: Stack) -> None:
     assert 'unsupported --progress value "loud"' in done2.stderr
 
 
+def test_listing_and_waiting_must_show_what_is_asked(stack: Stack) -> None:
+    text = f"services:\n  one: {{image: busybox, command: {LONG}, volumes: ['vol:/v']}}\n"
+    stack.file(text + f"  two: {{image: busybox, command: {LONG}}}\nvolumes: {{vol: {{}}}}\n")
+    stack("up", "-d", "--wait", "--wait-timeout", "30")
+    stack.file(text + "volumes: {vol: {}}\n")
+    assert stack("ps", "--services").stdout.split() == ["one", "two"]
+    assert stack("ps", "--services", "--orphans=false").stdout.split() == ["one"]
+    assert stack("ps", "--format", "table {{.Service}}\t{{.State}}").stdout.splitlines() == [
+        "SERVICE   STATE", "one       running", "two       running"]
+    assert stack("ps", "-q", "--status", "exited").stdout == ""
+    assert stack("volumes", "--format", "{{.Name}} {{.Driver}}").stdout == f"{stack.project}_vol local\n"
+    assert json.loads(stack("images", "--format", "json").stdout)[0]["Repository"] == "busybox"
+    assert stack("ls", "-q", "--filter", f"name={stack.project}").stdout == f"{stack.project}\n"
+    assert "one" in stack("top", "one").stdout
+    assert f"{stack.project}-one-1" in stack("stats", "--no-stream", "one").stdout
+    assert stack("--dry-run", "exec", "one", "touch", "/made").stderr.startswith(" DRY-RUN MODE - ")
+    assert stack("exec", "-T", "one", "ls", "/made", check=False).returncode != 0
+    assert "container exec_create" in stack("events", "--since", "1h", "--until", "0s", "one").stdout
+    stack("commit", "one", f"{stack.project}:kept")
+    stack.api.json("DELETE", f"/images/{stack.project}:kept")
+    stack("export", "-o", "one.tar", "one")
+    assert (stack.folder / "one.tar").stat().st_size > 1000
+    done = stack("kill", "-s", "KILL")
+    assert "two" not in done.stderr
+    assert stack.rows()["one"]["ExitCode"] == 137
+    stack("start")
+    waiting = subprocess.Popen(stack.argv("wait", "--down-project", "one"), cwd=stack.folder, text=True,
+                               env=stack.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    stack("stop", "-t", "5", "one")
+    assert waiting.communicate(timeout=60)[0] == f'container "{stack.project}-one-1" exited with status code 0\n'
+    assert "one-1" not in stack.ids()
+
+
+def test_the_menu_must_detach_and_leave_everything_running(stack: Stack) -> None:
+    stack.file(f"services: {{web: {{image: busybox, command: sh -c 'echo here; {LONG[7:-1]}'}}}}")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(stack.argv("up", "--menu"), cwd=stack.folder, env=stack.environment(), stdin=theirs,
+                               stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    pressed = ""
+    while process.poll() is None:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:
+            break
+        seen += data
+        if not pressed and b"Detach" in seen:
+            os.write(ours, b"w")        # nothing is configured for it: it is said, and nothing breaks
+            pressed = "w"
+        elif pressed == "w" and b"none of the selected services" in seen:
+            os.write(ours, b"d")
+            pressed = "wd"
+    os.close(ours)
+    assert process.wait(30) == 0, seen
+    assert pressed == "wd"
+    assert b"here" in seen
+    assert stack.containers()["web-1"]["State"]["Running"]
+
+
 WRONG = (
     ["up", "--plan", "none"], ["graph", "-o", "/none/x.svg"], ["graph", "--format", "x"], ["up", "--scale", "web=x"],
     ["logs", "nosuch"], ["wait", "nosuch"], ["up", "--pull", "soon"], ["alpha", "generate"], ["bridge", "convert"],

@@ -30,7 +30,8 @@ def container(wanted: Project, service: str, number: int = 1, state: str = "runn
     known = labels.container_labels(wanted, wanted.services[service], number,
                                     service_hash(wanted.services[service]), f"sha256:{service}")
     return Container({"Id": f"{service}{number}".ljust(64, "0"), "Names": [f"/p-{service}-{number}"], "Labels": known,
-                      "State": state, "Status": f"Up 2 hours ({health})", "NetworkSettings": {"Networks": {"p_default": {}}}})
+                      "State": state, "Status": f"Up 2 hours ({health})",
+                      "NetworkSettings": {"Networks": {"p_default": {}}}})
 
 
 def observed(*containers: Container) -> Observed:
@@ -70,7 +71,8 @@ def test_only_what_changed_is_made_anew() -> None:
 
 def test_a_condition_that_ceased_to_hold_is_waited_for() -> None:
     wanted = project()
-    plan = reconcile(wanted, observed(container(wanted, "db", health="unhealthy"), container(wanted, "web")), UpOptions())
+    there = observed(container(wanted, "db", health="unhealthy"), container(wanted, "web"))
+    plan = reconcile(wanted, there, UpOptions())
     assert [op.key for op in plan.ops] == ["wait healthy p-db-1"]
 
 

@@ -15,7 +15,10 @@ _INDEX = Flag("index", "", "int", "Index of the container if service has multipl
 
 
 def call(app: App, argv: list[str]) -> int:
-    """``solva ARGV`` on the same engine."""
+    """``solva ARGV`` on the same engine; with --dry-run it is only shown."""
+    if app.dry_run:
+        sys.stderr.write(f" DRY-RUN MODE -  solva {' '.join(argv)}\n")
+        return 0
     from solva.cli.main import run
 
     return run(["-H", app.api.endpoint, *argv])

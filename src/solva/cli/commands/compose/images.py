@@ -60,6 +60,11 @@ def volumes(app: App, options: Options) -> int:
 
         sys.stdout.writelines(compact(entry) + "\n" for _, entry in sorted(found.items()))
         return 0
+    if options.text("format") not in ("", "table"):
+        from solva.cli.commands.volume.ls import LISTING
+
+        LISTING.show([entry for _, entry in sorted(found.items())], format=options.text("format"))
+        return 0
     rows = [["DRIVER", "VOLUME NAME"], *([entry["Driver"], name] for name, entry in sorted(found.items()))]
     sys.stdout.writelines(line + "\n" for line in align(rows, min_width=10, padding=3))
     return 0

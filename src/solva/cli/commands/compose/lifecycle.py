@@ -108,6 +108,8 @@ def unpause(app: App, options: Options) -> int:
 def kill(app: App, options: Options) -> int:
     project = app.project_or_name(options.args)
     found = app.containers(project, options.args, every=False, one_off=True)
+    if project.services and not options.on("remove-orphans"):
+        found = [item for item in found if item.service in project.services or item.service in project.disabled]
     return _each(app, found, "kill", "Killing", "Killed", {"signal": options.text("signal")})
 
 

@@ -35,6 +35,9 @@ def ps(app: App, options: Options) -> int:
             if service not in known and service not in app.project().services:
                 raise ComposeError(f"no such service: {service}")
         found = [item for item in found if item.service in options.args]
+    elif not options.on("orphans"):
+        project = app.project()
+        found = [item for item in found if item.service in project.services]
     if wanted_states:
         found = [item for item in found if item.state in wanted_states]
     found.sort(key=lambda item: item.name)
@@ -62,6 +65,8 @@ def show(found: list[Container], layout: str, trunc: bool, project: str) -> int:
         for item in found:
             out.write(template.render(fields(item, project, trunc)) + "\n")
         return 0
+    if layout.startswith("table "):
+        return _columns(found, layout[6:], trunc, project)
     rows = [["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]]
     for item in found:
         value = fields(item, project, trunc)
@@ -69,6 +74,26 @@ def show(found: list[Container], layout: str, trunc: bool, project: str) -> int:
                      value["Status"], value["Ports"]])
     out.writelines(line + "\n" for line in align(rows, min_width=10, padding=3))
     return 0
+
+
+_HEADERS = {"ID": "CONTAINER ID", "RunningFor": "CREATED", "CreatedAt": "CREATED AT", "Names": "NAMES",
+            "LocalVolumes": "LOCAL VOLUMES", "ExitCode": "EXIT CODE"}
+
+
+def _columns(found: list[Container], source: str, trunc: bool, project: str) -> int:
+    """``table TEMPLATE``: the template's columns under their headings."""
+    from solva.cli.output.template import Template
+
+    template = Template(source.replace("\\t", "\t").replace("\\n", "\n"))
+    rows = [fields(item, project, trunc) for item in found]
+    headings = {name: _HEADERS.get(name, name.upper()) for name in _NAMES}
+    cells = [template.render(row).split("\t") for row in (headings, *rows)]
+    sys.stdout.writelines(line + "\n" for line in align(cells, min_width=10, padding=3))
+    return 0
+
+
+_NAMES = ("Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name",
+          "Names", "Networks", "Ports", "Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status")
 
 
 def fields(item: Container, project: str, trunc: bool = True) -> dict[str, Any]:
