@@ -1,95 +1,66 @@
-"""Why a container is made anew: from a request and an inspection to a line a user can act on. And the plan's file."""
+"""`config --explain VAR` tells value, place, what is shadowed, who uses it, and what env_file does not do."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from solva.compose.errors import ComposeError
-from solva.compose.explain import differences
-from solva.compose.observe import changes
-from solva.compose.plan import Draft, Plan
+from solva.cli.commands.compose import main
+
+FILE = """services:
+  web:
+    image: "img:${TAG:-latest}"
+    env_file: web.env
+"""
 
 
-def inspected(**changed: Any) -> dict[str, Any]:
-    """What an engine tells of a container that was made of nothing but an image and a command."""
-    host = {"IpcMode": "private", "CgroupnsMode": "host", "ShmSize": 67108864, "NetworkMode": "p_default",
-            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "LogConfig": {"Type": "json-file", "Config": {}},
-            "Memory": 0, "CapAdd": None, "Runtime": "runc", "PortBindings": {}, "Init": None,
-            **changed.pop("HostConfig", {})}
-    config = {"Image": "busybox", "Cmd": ["sleep", "1"], "Env": ["PATH=/bin", "A=1"], "Hostname": "0123456789ab",
-              "Labels": {"com.docker.compose.project": "p", "maintainer": "somebody"}, "WorkingDir": "/srv",
-              **changed.pop("Config", {})}
-    return {"Id": "0" * 64, "Name": "/p-web-1", "Config": config, "HostConfig": host,
-            "NetworkSettings": {"Networks": {"p_default": {"Aliases": ["p-web-1", "web"]}}}, **changed}
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "compose.yaml").write_text(FILE)
+    (tmp_path / "web.env").write_text("# of the container\nTAG=9\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAG", raising=False)
+    return tmp_path
 
 
-IMAGE = {"Config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], "WorkingDir": "/srv", "Labels": {"maintainer": "somebody"}}}
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main([*words, "config", "--explain", "TAG"], lambda: pytest.fail("no engine is needed")) == 0
+    return capsys.readouterr().out
 
 
-def wanted(**changed: Any) -> dict[str, Any]:
-    return {"Image": "busybox", "Cmd": ["sleep", "1"], "Env": ["A=1"], "Labels": {},
-            "HostConfig": {"NetworkMode": "p_default", **changed.pop("HostConfig", {})},
-            "NetworkingConfig": {"EndpointsConfig": {"p_default": {"Aliases": ["p-web-1", "web"]}}}, **changed}
+def test_value_of_the_env_file_with_its_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / ".env").write_text("A=1\n\nTAG=1.0\n")
+    text = said(capsys)
+    assert text.startswith(f"TAG=1.0\n  from    {project}/.env:3\n")
+    assert f"used    {project}/compose.yaml:3:5  services.web.image: img:${{TAG:-latest}} -> img:1.0" in text
 
 
-def test_what_the_engine_and_the_image_add_is_no_difference() -> None:
-    assert differences(wanted(), inspected(), IMAGE) == []
-    assert differences(wanted(Cmd=None), inspected(Config={"Cmd": ["sh"]}), IMAGE) == []
+def test_the_shell_shadows_the_env_file(project: Path, capsys: pytest.CaptureFixture[str],
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / ".env").write_text("TAG=1.0\n")
+    monkeypatch.setenv("TAG", "2")
+    text = said(capsys)
+    assert text.startswith("TAG=2\n  from    the environment of this command\n")
+    assert f"shadows {project}/.env:1  TAG=1.0" in text
 
 
-@pytest.mark.parametrize(("asked", "there", "line"), [
-    ({"Env": ["A=2"]}, {}, "environment.A: 1 → 2"),
-    ({"Env": []}, {}, "environment.A: 1 removed"),
-    ({"Env": ["A=1", "PATH=/x"]}, {}, "environment.PATH: /bin → /x"),
-    ({"Cmd": ["sleep", "2"]}, {}, "command: [sleep, 1] → [sleep, 2]"),
-    ({"Image": "alpine"}, {}, "image: busybox → alpine"),
-    ({"User": "1"}, {}, "user: (unset) → 1"),
-    ({"Labels": {"x": "y"}}, {}, "labels.x: added as y"),
-    ({"HostConfig": {"Memory": 1024}}, {}, "mem_limit: (unset) → 1024"),
-    ({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}}, {}, "ports.80/tcp: added as *:8080"),
-    ({"HostConfig": {"Binds": ["/a:/b:ro"]}}, {}, "volumes./b: added as '/a (ro)'"),
-    ({"HostConfig": {"Binds": ["v:/b:rw"]}}, {"HostConfig": {"Binds": ["w:/b:rw"]}}, "volumes./b: w → v"),
-    ({"HostConfig": {"CapAdd": ["NET_ADMIN"]}}, {}, "cap_add: (unset) → [NET_ADMIN]"),
-    ({"HostConfig": {"RestartPolicy": {"Name": "always", "MaximumRetryCount": 0}}}, {},
-     "restart.Name: no → always"),
-    ({}, {"HostConfig": {"Privileged": True}}, "privileged: true → (unset)"),
-    ({"NetworkingConfig": {"EndpointsConfig": {"p_default": {"Aliases": ["web", "store"]}}}}, {},
-     "networks.p_default.aliases: [web] → [store, web]"),
-])
-def test_a_difference_is_told_from_what_to_what(asked: dict[str, Any], there: dict[str, Any], line: str) -> None:
-    assert differences(wanted(**asked), inspected(**there), IMAGE) == [line]
+def test_later_env_files_win(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "one.env").write_text("TAG=1\n")
+    (project / "two.env").write_text("TAG=2\n")
+    text = said(capsys, "--env-file", "one.env", "--env-file", "two.env")
+    assert text.startswith(f"TAG=2\n  from    {project}/two.env:1\n  shadows {project}/one.env:1  TAG=1\n")
 
 
-def test_a_plan_outlives_a_file() -> None:
-    draft = Draft()
-    key = draft.add("create x", "POST", "/containers/create", body={"Labels": {"a": "b"}}, reason="why", chain="c")
-    draft.add("copy y", "PUT", "/containers/x/archive", kind="copy", body=("/y", b"\0\xff", {"mode": "0400"}),
-              needs=[key], lenient=("NotFound",))
-    plan = draft.plan()
-    again = Plan.of(plan.document())
-    assert [op.document() for op in again.ops] == plan.document()
-    assert list(again.ops[1].body) == ["/y", b"\0\xff", {"mode": "0400"}]
-    assert str(again) == str(plan)
+def test_a_service_s_env_file_is_not_used_for_interpolation(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys)
+    assert text.startswith("TAG is not set\n")
+    assert "-> img:latest" in text
+    assert f"{project}/web.env:2 sets TAG=9 for service web" in text
+    assert "env_file is not used for interpolation" in text
 
 
-def test_a_changed_world_is_told_by_name() -> None:
-    then = {"containers": {"a": {"id": "1", "state": "running", "config": "h"}, "b": {"id": "2"}},
-            "volumes": {"v": "t"}, "images": {"i": ""}}
-    now = {"containers": {"a": {"id": "1", "state": "stopped", "config": "h"}, "c": {"id": "3"}},
-           "volumes": {"v": "t"}, "images": {"i": "sha"}}
-    assert changes(then, now) == ["container a was running and is stopped", "container b is gone",
-                                  "container c has appeared", "image i has appeared"]
-    assert changes(then, then) == []
-
-
-def test_a_file_that_is_no_plan_is_refused(tmp_path: Any) -> None:
-    from solva.compose.planfile import read
-
-    for text in ("", "[]", '{"x": 1}'):
-        (tmp_path / "p").write_text(text)
-        with pytest.raises(ComposeError, match="is not a plan"):
-            read(str(tmp_path / "p"))
-    with pytest.raises(ComposeError, match="no such file"):
-        read(str(tmp_path / "absent"))
+def test_a_file_that_fails_is_explained_all_the_same(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "compose.yaml").write_text(FILE.replace(":-latest", ":?give a tag"))
+    text = said(capsys)
+    assert "required variable TAG is missing a value: give a tag" in text

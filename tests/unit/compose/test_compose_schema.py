@@ -211,3 +211,12 @@ def test_api_socket_is_a_bind_a_variable_and_a_file() -> None:
     assert service.get("volumes")[0]["source"] == "/var/run/docker.sock"
     assert service.get("environment") == {"DOCKER_CONFIG": "/run/secrets/docker"}
     assert project.configs[service.get("configs")[0]["source"]]["content"] == "{}"
+
+
+def test_the_page_of_attributes_is_what_the_rows_say() -> None:
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    tool = Path(__file__).parents[3] / "tools/compose_attributes.py"
+    assert subprocess.run([sys.executable, str(tool), "--check"], check=False).returncode == 0, f"run {tool}"

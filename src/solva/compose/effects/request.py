@@ -23,8 +23,11 @@ WHOLE = frozenset(("volumes", "configs", "secrets", "networks", "links", "extern
 
 def warnings(project: Project) -> list[str]:
     """What is asked for and cannot be done, by this engine or by Docker's."""
-    return [f"services.{name}.credential_spec: of Windows containers, ignored" for name, service
-            in project.services.items() if service.get("credential_spec")]
+    found = [f"services.{name}.credential_spec: of Windows containers, ignored" for name, service
+             in project.services.items() if service.get("credential_spec")]
+    return found + [f"services.{name}.build.{attribute}: no builder here has it, ignored"
+                    for name, service in project.services.items() for attribute in ("isolation", "privileged")
+                    if (service.get("build") or {}).get(attribute)]
 
 
 def container_request(project: Project, service: Service, name: str, labels: dict[str, str], *,

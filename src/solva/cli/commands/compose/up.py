@@ -214,9 +214,12 @@ def reconciled(app: App, options: Options, project: Project, observed: Observed,
                progress: Progress) -> None:
     """Plan and carry out, having warned of what will not be done and asked before data is lost."""
     from solva.compose import observe
+    from solva.compose.effects.request import warnings
     from solva.compose.load.options import warn
     from solva.compose.reconcile import diverging, orphans, reconcile
 
+    for message in warnings(project):
+        warn(message)
     _check_volumes(app, options, project, observed, changed)
     left = orphans(project, observed)
     if left and not changed.remove_orphans and not app.flag("COMPOSE_IGNORE_ORPHANS"):
