@@ -307,6 +307,12 @@ def test_links_of_the_default_bridge(machine: int, tmp_path: Path) -> None:
         sandbox = await attach(service, 2, "bridge", links=("c1:db",))
         line = f"{target.endpoints[0].ipv4}\tdb {target.id[:12]} c1"
         assert line in Path(sandbox.hosts_path).read_text().splitlines()
+        await service.detach(identifier(1))
+        again = await attach(service, 1, "bridge")      # with another address: the file follows
+        assert again.endpoints[0].ipv4 != target.endpoints[0].ipv4
+        lines = Path(sandbox.hosts_path).read_text().splitlines()
+        assert f"{again.endpoints[0].ipv4}\tdb {target.id[:12]} c1" in lines
+        assert line not in lines
 
     run(tmp_path, body)
 

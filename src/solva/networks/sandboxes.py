@@ -146,6 +146,7 @@ class Sandboxes:
             undo.push_async_callback(self._s.names.remove, config.id)
             await self._put_names(sandbox)
             faults.point("attach: names")
+            self.files.relink(sandbox, [other for other in self._all.values() if other.id != sandbox.id])
             self._keep(sandbox)
             undo.pop_all()
         for endpoint in sandbox.endpoints:

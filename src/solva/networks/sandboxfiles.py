@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from solva.errors import Conflict
@@ -61,6 +61,23 @@ class SandboxFiles:
                  for line in files.endpoint_lines(after.config, endpoint)]
         if lines:
             files.add_lines(hosts, lines)
+
+    def relink(self, target: Sandbox, others: Iterable[Sandbox]) -> None:
+        """``target`` is there, perhaps again and with another address: the hosts files of those linked to it say so."""
+        for other in others:
+            for endpoint in other.endpoints:
+                aliases = [] if self._named(endpoint.network_id) else [
+                    alias or name for name, _, alias in (link.partition(":") for link in endpoint.config.links)
+                    if name.removeprefix("/") in (target.config.name, target.id)]
+                there = next((e for e in target.endpoints if e.network_id == endpoint.network_id), None)
+                for alias in aliases if there else ():
+                    words = " ".join(dict.fromkeys((alias, target.id[:12], target.config.name)))
+                    path = Path(other.hosts_path)
+                    stale = [line.partition("\t")[0] for line in path.read_text(errors="replace").splitlines()
+                             if line.partition("\t")[2] == words]
+                    files.drop_lines(path, stale)
+                    files.add_lines(path, [f"{address}\t{words}" for address in (there.ipv4, there.ipv6) if address]
+                                    if there else [])
 
     def rebuild(self, sandbox: Sandbox) -> None:
         """After a change that an engine did not live to finish: the hosts file has the lines of its endpoints."""

@@ -27,7 +27,7 @@ _GIVEN = st.sampled_from(["", "10.1.0.0/24", "10.1.0.128/25", "10.2.0.0/16", "17
 _STEP = st.tuples(st.booleans(), _GIVEN, st.booleans(), st.integers(0, 8))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(_STEP, max_size=45))
 def test_no_two_networks_and_no_two_endpoints_share_an_address(steps: list[tuple[bool, str, bool, int]]) -> None:
     routed: list[IPNetwork] = [ipaddress.ip_network("172.17.0.0/16"), ipaddress.ip_network("192.0.2.0/24")]
@@ -119,7 +119,7 @@ class Kernel:
                         del self.sets[name][key]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(_RULES, max_size=4), _PORTS, st.lists(_RULES, max_size=4), _PORTS)
 def test_the_difference_leads_from_any_rules_to_any_others(
         old: list[BridgeRules], old_ports: list[PortRule], new: list[BridgeRules], new_ports: list[PortRule]) -> None:
