@@ -140,9 +140,9 @@ def stop(server: socket.socket) -> None:
 
 
 def ask(address: str, port: int) -> str:
-    """The source address the other side saw, "" when it cannot be reached."""
+    """The source address the other side saw, "" when it cannot be reached (a lost SYN is sent again after a second)."""
     try:
-        with socket.create_connection((address, port), timeout=0.7) as connection:
+        with socket.create_connection((address, port), timeout=1.3) as connection:
             return connection.recv(100).decode()
     except OSError:
         return ""
