@@ -26,6 +26,11 @@ def bar(current: int, total: int) -> str:
     return f"[{'=' * done}>{' ' * (50 - done)}] {human_size(current):>8}/{human_size(total)}"
 
 
+def retrying(emit: Progress) -> Callable[[int], None]:
+    """Tells that a registry is asked again, after so many seconds."""
+    return lambda seconds: emit({"status": f"Retrying in {seconds} second{'' if seconds == 1 else 's'}"})
+
+
 class LayerProgress:
     """Lines of one layer; amounts ten times a second at most."""
 
@@ -36,6 +41,9 @@ class LayerProgress:
 
     def status(self, text: str) -> None:
         self._emit({"status": text, "progressDetail": {}, "id": self._id})
+
+    def retrying(self, seconds: int) -> None:
+        self.status(f"Retrying in {seconds} second{'' if seconds == 1 else 's'}")
 
     def amount(self, text: str, current: int, total: int) -> None:
         now = time.monotonic()

@@ -1,12 +1,13 @@
 """Pull: a name to a whole image, from a mirror or the registry itself."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from solva.errors import NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
 from solva.images.model import diff_ids
-from solva.images.progress import LayerProgress, Progress
+from solva.images.progress import LayerProgress, Progress, retrying
 from solva.images.store import ImageStore
 from solva.images.transfer import Transfers
 from solva.registry import errors, manifest
@@ -43,7 +44,7 @@ class Puller:
         """The image's id. Docker's progress and errors."""
         wanted = manifest.parse_platform(platform)
         async with HttpClient() as client:
-            repository, raw = await self.find(client, reference, auth)
+            repository, raw = await self.find(client, reference, auth, retrying(progress))
             progress({"status": f"Pulling from {reference.path}", "id": reference.tag or reference.digest})
             try:
                 image_id = await self._image(repository, raw, wanted, progress)
@@ -65,13 +66,14 @@ class Puller:
         return image_id
 
     async def find(
-        self, client: HttpClient, reference: Reference, auth: RegistryAuth | None
+        self, client: HttpClient, reference: Reference, auth: RegistryAuth | None,
+        said: Callable[[int], None] = lambda seconds: None,
     ) -> tuple[Repository, RawManifest]:
         """The first endpoint that has it. When none does, the registry's own answer, and what the mirrors said."""
         mirrors: list[str] = []
         failure: SolvaError | None = None
         for endpoint in endpoints(self._config, reference.domain):
-            repository = Repository(client, endpoint, reference.path, None if endpoint.mirror else auth)
+            repository = Repository(client, endpoint, reference.path, None if endpoint.mirror else auth, said=said)
             try:
                 return repository, await repository.manifest(reference.digest or reference.tag)
             except RegistryError as error:
@@ -146,8 +148,7 @@ class Puller:
         digest = parsed.config.digest
         if self._content.has(digest):
             return self._content.read(digest)
-        response, _ = await repository.blob(digest)
-        data = await response.read(CONFIG_LIMIT)
+        data = await repository.small_blob(digest, CONFIG_LIMIT)
         if digest_of(data) != digest:
             raise SystemFailure(f"image config verification failed for digest {digest}")
         return data

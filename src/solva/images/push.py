@@ -1,18 +1,17 @@
 """Push: layers the registry has not, configuration, manifest."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 
 from solva.errors import NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
 from solva.images.model import diff_ids
-from solva.images.progress import LayerProgress, Progress
+from solva.images.progress import LayerProgress, Progress, retrying
 from solva.images.pull import PARALLEL
 from solva.images.store import ImageStore
+from solva.images.upload import Upload
 from solva.registry import errors, manifest
 from solva.registry.auth import RegistryAuth
 from solva.registry.client import Repository
@@ -22,9 +21,6 @@ from solva.registry.http import HttpClient, HttpError
 from solva.registry.reference import Reference
 from solva.snapshots.content import ContentStore, digest_of
 from solva.snapshots.layers import Diff, LayerStore
-from solva.tasks import to_its_end
-
-_CHUNK = 1 << 20
 
 
 class Pusher:
@@ -49,14 +45,15 @@ class Pusher:
             raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
         progress({"status": f"The push refers to repository [{reference.name}]"})
         async with HttpClient() as client:
-            repository = await self._repository(client, reference, auth)
+            repository = await self._repository(client, reference, auth, retrying(progress))
             for name in sorted(names, key=str):
                 await self._push_one(repository, name, progress)
 
-    async def _repository(self, client: HttpClient, reference: Reference, auth: RegistryAuth | None) -> Repository:
+    async def _repository(self, client: HttpClient, reference: Reference, auth: RegistryAuth | None,
+                          said: Callable[[int], None]) -> Repository:
         failure: SolvaError | None = None
         for endpoint in endpoints(self._config, reference.domain, mirrors=False):
-            repository = Repository(client, endpoint, reference.path, auth, push=True)
+            repository = Repository(client, endpoint, reference.path, auth, push=True, said=said)
             try:
                 await repository.ping()
                 return repository
@@ -75,7 +72,7 @@ class Pusher:
             try:
                 async with asyncio.TaskGroup() as group:
                     for diff in {diff.diff_id: diff for diff in diffs}.values():
-                        group.create_task(self._layer(repository, diff, progress, slots))
+                        group.create_task(self._layer(repository, name, diff, progress, slots))
             except ExceptionGroup as several:
                 raise several.exceptions[0] from None
             config = self._content.read(image_id)
@@ -99,7 +96,7 @@ class Pusher:
         return diff
 
     async def _layer(
-        self, repository: Repository, diff: Diff, progress: Progress, slots: asyncio.Semaphore
+        self, repository: Repository, name: Reference, diff: Diff, progress: Progress, slots: asyncio.Semaphore
     ) -> None:
         line = LayerProgress(progress, diff.diff_id[7:19])
         line.status("Preparing")
@@ -107,10 +104,24 @@ class Pusher:
             if await repository.has_blob(diff.blob):
                 line.status("Layer already exists")
                 return
-            location = await repository.start_upload()
-            body = _file(self._content.path(diff.blob), lambda sent: line.amount("Pushing", sent, diff.blob_size))
-            await repository.upload(location, diff.blob, body, diff.blob_size)
+            source = self._elsewhere(name, diff.diff_id)
+            location = await repository.start_upload(diff.blob if source else "", source)
+            if not location:
+                line.status(f"Mounted from {source}")
+                return
+            upload = Upload(repository, self._content.path(diff.blob), diff.blob, diff.blob_size,
+                            lambda sent: line.amount("Pushing", sent, diff.blob_size), line.retrying)
+            await upload.run(location)
             line.status("Pushed")
+
+    def _elsewhere(self, name: Reference, diff_id: str) -> str:
+        """Another repository of the same registry that has the layer, as far as we know; "" for none."""
+        for image_id in self._images.ids():
+            if diff_id in diff_ids(self._images.config(image_id)):
+                for other in self._images.references(image_id):
+                    if other.domain == name.domain and other.path != name.path and other.digest:
+                        return other.path
+        return ""
 
     def _manifest(self, image_id: str, config_size: int, diffs: list[Diff]) -> tuple[bytes, str]:
         oci = self._images.stored(image_id).oci
@@ -123,15 +134,3 @@ class Pusher:
                         "digest": diff.blob} for diff in diffs],
         }
         return msgspec.json.encode(body), kind
-
-
-async def _file(path: Path, progress: Callable[[int], None]) -> AsyncIterator[bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        sent = 0
-        while data := await to_its_end(os.pread, descriptor, _CHUNK, sent):
-            yield data
-            sent += len(data)
-            progress(sent)
-    finally:
-        os.close(descriptor)

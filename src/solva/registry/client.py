@@ -1,8 +1,10 @@
 """The distribution protocol against one endpoint and repository, with its tokens."""
 
+import asyncio
 import json
+import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin
 
@@ -16,6 +18,9 @@ MANIFEST_LIMIT = 8 << 20
 _ERROR_LIMIT = 1 << 16
 _CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 _CLIENT_ID = "docker"
+ATTEMPTS = 5
+PAUSE = 1.0         # seconds before the second try; doubles
+LONGEST = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +33,25 @@ class RawManifest:
 
 
 class Repository:
-    """``path`` on ``endpoint``. Every method raises RegistryError (refused) or HttpError (not reached)."""
+    """``path`` on ``endpoint``. Every method raises RegistryError (refused) or HttpError (not reached).
+
+    What a server answers in passing (429, 5xx) is tried again, five times in all, after the time it asks for or one
+    that doubles; ``said`` hears the seconds. Not the bodies of blobs: whoever reads or sends those resumes them.
+    """
 
     def __init__(
-        self, client: HttpClient, endpoint: Endpoint, path: str, auth: RegistryAuth | None, *, push: bool = False
+        self, client: HttpClient, endpoint: Endpoint, path: str, auth: RegistryAuth | None, *, push: bool = False,
+        said: Callable[[int], None] = lambda seconds: None, pause: float = PAUSE,
     ) -> None:
+        # A mirror in trouble is passed over: the registry itself is asked next.
+        self._attempts = 1 if endpoint.mirror else ATTEMPTS
         self.endpoint = endpoint
         self._client = client
         self._path = path
         self._auth = auth or RegistryAuth()
-        self._scope = f"repository:{path}:{'pull,push' if push else 'pull'}"
+        self._scopes = [f"repository:{path}:{'pull,push' if push else 'pull'}"]
+        self._said = said
+        self._pause = pause
         self._authorization = f"Bearer {self._auth.registry_token}" if self._auth.registry_token else ""
 
     def _url(self, rest: str) -> str:
@@ -46,6 +60,21 @@ class Repository:
     async def _request(
         self, method: str, url: str, headers: dict[str, str] | None = None, *,
         body: bytes | AsyncIterator[bytes] | None = None, length: int | None = None, accept: tuple[int, ...] = (200,),
+    ) -> Response:
+        for attempt in range(self._attempts):
+            try:
+                return await self._authorized(method, url, headers, body, length, accept)
+            except RegistryError as error:
+                if not error.passing or attempt == self._attempts - 1 or isinstance(body, AsyncIterator):
+                    raise
+                delay = min(LONGEST, max(error.retry_after, self._pause * 2 ** attempt))
+            self._said(math.ceil(delay))
+            await asyncio.sleep(delay)
+        raise AssertionError("unreachable")
+
+    async def _authorized(
+        self, method: str, url: str, headers: dict[str, str] | None, body: bytes | AsyncIterator[bytes] | None,
+        length: int | None, accept: tuple[int, ...],
     ) -> Response:
         for attempt in (0, 1):
             sent = dict(headers or {})
@@ -60,7 +89,7 @@ class Repository:
             if response.status == 401 and challenge and not attempt and not isinstance(body, AsyncIterator):
                 await self._authorize(challenge)
                 continue
-            raise from_body(response.status, answer, url)
+            raise from_body(response.status, answer, url, response.headers.get("retry-after", ""))
         raise AssertionError("unreachable")
 
     async def _authorize(self, challenge: str) -> None:
@@ -73,10 +102,10 @@ class Repository:
         realm = fields.get("realm", "")
         if scheme.lower() != "bearer" or not realm.startswith(("http://", "https://")):
             raise HttpError(f"{self.endpoint.base}: unsupported authentication challenge {challenge!r}")
-        query = {"service": fields.get("service", ""), "scope": self._scope}
+        query = {"service": fields.get("service", "")}
         if self._auth.identity_token:
             form = urlencode({"grant_type": "refresh_token", "refresh_token": self._auth.identity_token,
-                              "client_id": _CLIENT_ID, **query})
+                              "client_id": _CLIENT_ID, "scope": " ".join(self._scopes), **query})
             response = await self._client.request(
                 "POST", realm, {"Content-Type": "application/x-www-form-urlencoded"}, body=form.encode(),
                 verify=self.endpoint.verify)
@@ -84,13 +113,14 @@ class Repository:
             headers = {"Authorization": self._auth.basic} if self._auth.basic else {}
             if self._auth.username:
                 query["account"] = self._auth.username
-            query = {key: value for key, value in query.items() if value}
+            rows = [(key, value) for key, value in query.items() if value]
+            rows += [("scope", scope) for scope in self._scopes]
             separator = "&" if "?" in realm else "?"
             response = await self._client.request(
-                "GET", f"{realm}{separator}{urlencode(query)}", headers, verify=self.endpoint.verify)
+                "GET", f"{realm}{separator}{urlencode(rows)}", headers, verify=self.endpoint.verify)
         answer = await response.read(_ERROR_LIMIT * 4)
         if response.status != 200:
-            raise from_body(response.status, answer, realm)
+            raise from_body(response.status, answer, realm, response.headers.get("retry-after", ""))
         try:
             body = json.loads(answer)
             token = body.get("token") or body["access_token"]
@@ -140,6 +170,20 @@ class Repository:
             return response, int(start) if start.isdigit() else offset
         return response, 0
 
+    async def small_blob(self, digest: str, limit: int) -> bytes:
+        """A blob of at most ``limit`` bytes, whole; a connection that breaks is tried again."""
+        for attempt in range(ATTEMPTS):
+            try:
+                response, _ = await self.blob(digest)
+                return await response.read(limit)
+            except HttpError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            delay = self._pause * 2 ** attempt
+            self._said(math.ceil(delay))
+            await asyncio.sleep(delay)
+        raise AssertionError("unreachable")
+
     async def has_blob(self, digest: str) -> bool:
         try:
             response = await self._request("HEAD", self._url(f"blobs/{digest}"))
@@ -154,6 +198,9 @@ class Repository:
 
     async def start_upload(self, mount: str = "", source: str = "") -> str:
         """Begin an upload; its URL, or ``""`` when the registry mounted the blob from ``source`` instead."""
+        scope = f"repository:{source}:pull"
+        if source and scope not in self._scopes:
+            self._scopes.append(scope)      # the next challenge is answered with it
         query = f"?{urlencode({'mount': mount, 'from': source})}" if mount and source else ""
         response = await self._request("POST", self._url(f"blobs/uploads/{query}"), accept=(201, 202))
         await response.read(_ERROR_LIMIT)
@@ -166,6 +213,21 @@ class Repository:
             "PUT", f"{location}{separator}{urlencode({'digest': digest})}",
             {"Content-Type": "application/octet-stream"}, body=body, length=length, accept=(201, 204))
         await response.read(_ERROR_LIMIT)
+
+    async def send_part(self, location: str, part: bytes, start: int) -> str:
+        """One part of an upload that is sent in several; where the next one goes."""
+        response = await self._request(
+            "PATCH", location, {"Content-Type": "application/octet-stream",
+                                "Content-Range": f"{start}-{start + len(part) - 1}"}, body=part, accept=(202, 204))
+        await response.read(_ERROR_LIMIT)
+        return urljoin(response.url, response.headers.get("location", location))
+
+    async def upload_position(self, location: str) -> tuple[str, int]:
+        """How many bytes of an upload the registry has, and where the rest goes."""
+        response = await self._request("GET", location, accept=(204,))
+        last = response.headers.get("range", "").rpartition("-")[2]
+        return (urljoin(response.url, response.headers.get("location", location)),
+                int(last) + 1 if last.isdigit() and int(last) else 0)
 
     async def put_manifest(self, reference: str, data: bytes, media_type: str) -> None:
         response = await self._request(

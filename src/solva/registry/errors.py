@@ -1,33 +1,56 @@
 """A registry's refusals, as typed errors and as the texts Docker shows."""
 
 import json
+import time
 
 from solva.errors import NotFound, SolvaError, SystemFailure, Unauthorized
 
 
 class RegistryError(Exception):
-    """An answer with an error status. ``code`` and ``text`` are the first of its error list."""
+    """An answer with an error status. ``code`` and ``text`` are the first of its error list; ``retry_after``: seconds
+    that the server asks for before the next try, 0 without."""
 
-    def __init__(self, status: int, code: str, text: str, url: str) -> None:
+    def __init__(self, status: int, code: str, text: str, url: str, retry_after: float = 0) -> None:
         super().__init__(f"{code.lower().replace('_', ' ')}: {text}" if code else text)
         self.status = status
         self.code = code
         self.url = url
+        self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        """Whether the next try may bring something else: too many requests, a server in trouble."""
+        return self.status in (408, 425, 429) or self.status >= 500
 
 
-def from_body(status: int, body: bytes, url: str) -> RegistryError:
+def seconds_of(value: str) -> float:
+    """A ``Retry-After`` header: seconds, or a date; 0 for neither."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def from_body(status: int, body: bytes, url: str, retry_after: str = "") -> RegistryError:
     """Registries answer ``{"errors": [{"code", "message", "detail"}]}``; some proxies answer HTML."""
     try:
         errors = json.loads(body)["errors"]
         first = errors[0]
-        return RegistryError(status, str(first.get("code", "")), str(first.get("message", "")), url)
+        return RegistryError(status, str(first.get("code", "")), str(first.get("message", "")), url,
+                             seconds_of(retry_after))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         pass
     codes = {401: ("UNAUTHORIZED", "authentication required"),
              403: ("DENIED", "requested access to the resource is denied"),
              404: ("MANIFEST_UNKNOWN", "manifest unknown"), 429: ("TOOMANYREQUESTS", "too many requests")}
     code, text = codes.get(status, ("", f"received unexpected HTTP status: {status}"))
-    return RegistryError(status, code, text, url)
+    return RegistryError(status, code, text, url, seconds_of(retry_after))
 
 
 def for_pull(error: RegistryError, familiar: str, familiar_name: str) -> SolvaError:

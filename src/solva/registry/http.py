@@ -107,6 +107,9 @@ class Response:
         """The whole body; HttpError when it is longer than ``limit``."""
         pieces: list[bytes] = []
         total = 0
+        if self._left is not None and self._left > limit:
+            self.close()
+            raise HttpError(f"{self.url}: response is larger than {limit} bytes")
         async for piece in self.chunks():
             total += len(piece)
             if total > limit:

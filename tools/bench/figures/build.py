@@ -98,6 +98,7 @@ def disk(side: Side) -> float:
     store = side.engine.root / "data"
 
     def used() -> int:
+        os.sync()   # blocks are given to a file when it is written out
         return sum(path.lstat().st_blocks * 512 for path in store.rglob("*") if not path.is_symlink())
 
     before = used()
