@@ -201,6 +201,8 @@ services:
     if stack.cli == "solva":            # Docker's Compose runs it on `down` alone
         assert (stack.folder / "out" / "pre").read_text() == "stopping\n"
     stack.file(f"services: {{web: {{image: busybox, command: {LONG}, post_start: [{{command: [sh, -c, 'exit 5']}}]}}}}")
+    if stack.cli == "solva":
+        assert "      post_start changed\n      pre_stop changed\n" in stack("plan").stdout
     done = stack("up", "-d", "-t", "1", check=False)
     assert done.returncode == 1
     assert "hook exited with status 5" in done.stderr

@@ -234,6 +234,32 @@ services:
             process.stdout.close()
 
 
+def test_pre_start_hooks_must_run_first_on_the_services_volumes_and_hold_it_back(stack: Stack) -> None:
+    text = """
+services:
+  web:
+    image: busybox
+    command: %s
+    volumes: ["data:/d"]
+    pre_start: [{command: [sh, -c, "echo one >> /d/log"]}, {command: [sh, -c, "echo $$W >> /d/log; exit $$E"],
+                environment: {W: two, E: "0"}}]
+volumes: {data: {}}
+"""
+    stack.file(text % LONG)
+    stack("up", "-d")
+    assert stack.read("web", "cat /d/log") == "one\ntwo\n"
+    assert set(stack.ids()) == {"web-1"}
+    stack("up", "-d")
+    assert stack.read("web", "cat /d/log") == "one\ntwo\n"
+    stack.file((text % LONG).replace('E: "0"', 'E: "3"'))
+    assert "pre_start changed" in stack("plan").stdout
+    done = stack("up", "-d", "-t", "1", check=False)
+    assert done.returncode == 1
+    assert "pre_start[1] of service web: exit 3" in done.stderr
+    assert not stack.containers()["web-1"]["State"]["Running"]
+    assert "web-pre_start-1" in stack.ids(), "the failed hook is kept to be looked at"
+
+
 PROVIDER = """#!/bin/sh
 if [ "$2" = metadata ]; then
   echo '{"description": "a database", "up": {"parameters": [{"name": "size", "required": true}]},

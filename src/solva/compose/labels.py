@@ -23,6 +23,7 @@ SLUG = PREFIX + "slug"
 NETWORK = PREFIX + "network"
 VOLUME = PREFIX + "volume"
 HOOK = PREFIX + "hook"
+UNSEEN = "solva.compose.unseen"          # digests of the attributes that a container does not show
 CONTENTS = "solva.compose.contents"      # digests of the configs and secrets that a container was given
 COMPOSE_VERSION = "2.40.3"      # the release whose behaviour this is
 

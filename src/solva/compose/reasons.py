@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from solva.compose.observe import Container, Observed
     from solva.compose.project import Project, Service
 
+_UNSEEN = ("post_start", "pre_stop", "develop", "deploy", "pre_start", "attach", "configs", "secrets", "models")
 NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 
@@ -56,6 +57,16 @@ def hashes(service: Service, observed: Observed) -> set[str]:
     if places:
         found.add(service_hash(type(service)(service.name, joined(service.config, places))))
     return found
+
+
+def unseen(service: Service) -> dict[str, str]:
+    """attribute -> digest, of those that leave no trace in a container, for saying later which of them changed."""
+    from hashlib import sha256
+
+    from solva.compose.render import go_json
+
+    return {name: sha256(go_json(service.config[name]).encode()).hexdigest()[:8]
+            for name in _UNSEEN if service.config.get(name)}
 
 
 class Judge:
@@ -114,8 +125,14 @@ class Judge:
         wanted = container_request(self.project, type(service)(service.name, joined(service.config, places)),
                                    container.name, {})
         found = differences(wanted, there, self.observed.details.get(there.get("Image", "")) or {})
+        before = dict(row.partition("=")[::2] for row in container.labels.get(labels.UNSEEN, "").split())
+        after = unseen(service)
+        if labels.UNSEEN in container.labels or labels.CONTENTS in container.labels:
+            found += [f"{attribute} changed" for attribute in sorted({*before, *after})
+                      if before.get(attribute) != after.get(attribute)]
         version = container.labels.get(labels.VERSION, "")
-        return found or [f"its configuration changed in what a container does not show (made by Compose {version})"]
+        return found or ["its configuration changed in what a container does not show, such as "
+                         f"{', '.join(after or _UNSEEN[:4])} (made by Compose {version})"]
 
     def _content(self, service: Service, container: Container) -> list[str]:
         given = container.labels.get(labels.CONTENTS)

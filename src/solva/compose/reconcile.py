@@ -9,7 +9,7 @@ from solva.compose.effects.request import container_request
 from solva.compose.errors import ComposeError
 from solva.compose.hash import network_hash, service_hash, volume_hash
 from solva.compose.plan import Draft, Plan
-from solva.compose.reasons import Judge, joined, network_differences, shared, volume_differences
+from solva.compose.reasons import Judge, joined, network_differences, shared, unseen, volume_differences
 from solva.compose.starting import Starter
 from solva.compose.stopping import down, remove, stop_all, stop_one
 
@@ -284,6 +284,8 @@ class _Reconciler:
         if service.get("configs") or service.get("secrets"):
             known[labels.CONTENTS] = " ".join(f"{target}={digest}" for target, digest in
                                               sorted(digests(self.project, service, copies).items()))
+        if hidden := unseen(service):
+            known[labels.UNSEEN] = " ".join(f"{name}={digest}" for name, digest in hidden.items())
         if replaces:
             known[labels.REPLACE] = replaces
         late: dict[str, Any] = {}
