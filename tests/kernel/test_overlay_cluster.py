@@ -203,11 +203,13 @@ def test_a_lost_lease_registers_everything_again(cluster: Lab, net: str) -> None
     sleeper(one, net, "aa")
     sleeper(two, net, "bb")
     sleeper(three, net, "cc")
+    sleeper(one, net, "gone")
     cluster.wall(1, plugged=False)
     try:
         until(lambda: lookup(two, "bb", "aa") == set(), "the others forget a host that etcd does not hear of", 60)
         assert ping(two, "bb", "cc")
         sleeper(two, net, "meanwhile")
+        one.cli("rm", "-f", "gone")
         cluster.cable("host3", plugged=False)
         assert not ping(two, "bb", "cc", check=False)
         cluster.cable("host3", plugged=True)
@@ -217,6 +219,7 @@ def test_a_lost_lease_registers_everything_again(cluster: Lab, net: str) -> None
         cluster.wall(1, plugged=True)
     until(lambda: ping(two, "bb", "aa", check=False), "it is registered again", 60)
     until(lambda: ping(one, "aa", "meanwhile", check=False), "and knows what came meanwhile", 60)
+    until(lambda: len(cluster.etcd.keys(f"/solva/addresses/{network_id(one, net)}/")) == 8, "no address is lost", 60)
     assert "everything is registered again" in (one.root / "run/cluster/agent.log").read_text()
 
 

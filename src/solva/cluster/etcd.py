@@ -7,6 +7,7 @@ Keys and values are text here and base64 on the wire; 64-bit numbers are strings
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ Server: TypeAlias = tuple[str, int]
 
 DEFAULT_PORT = 2379
 CALL_SECONDS = 5.0
+_IMPATIENT_SECONDS = 5.0
+_NEVER = (-_IMPATIENT_SECONDS, "")
 _NO_LEADER = "Grpc-Metadata-Hasleader: true\r\n"
 _NONSENSE = (KeyError, TypeError, ValueError, AttributeError)
 T = TypeVar("T")
@@ -145,6 +148,7 @@ class Etcd:
         self._servers = list(servers)
         self._seconds = seconds
         self._connections = Connections()
+        self._failed = _NEVER      # when nothing answered last, and why
 
     def __str__(self) -> str:
         return ", ".join(f"{host}:{port}" for host, port in self._servers)
@@ -160,8 +164,12 @@ class Etcd:
         return next(iter(await self._call("kv/range", {"key": _b64(key)}, _rows)), None)
 
     async def transact(self, conditions: Sequence[Json], then: Sequence[Json],
-                       otherwise: Sequence[Json] = ()) -> Outcome:
-        """``then`` if all conditions hold, ``otherwise`` if not; at once and whole."""
+                       otherwise: Sequence[Json] = (), *, patient: bool = True) -> Outcome:
+        """``then`` if all conditions hold, ``otherwise`` if not; at once and whole. Not ``patient``: Unreachable at
+        once if the last try failed, seconds ago."""
+        since, why = self._failed
+        if not patient and time.monotonic() - since < _IMPATIENT_SECONDS:
+            raise Unreachable(why)
         return await self._call("kv/txn", {"compare": list(conditions), "success": list(then),
                                            "failure": list(otherwise)}, _outcome)
 
@@ -194,6 +202,7 @@ class Etcd:
                     batch = _batch(line, since)
                 except _NONSENSE:
                     raise HttpError(f"not etcd's: {line[:80]!r}") from None
+                self._failed = _NEVER
                 yield batch
         except HttpError as error:
             self._move_on(connection.server)
@@ -224,6 +233,7 @@ class Etcd:
                 self._move_on(server)
                 continue
             if status == 200 and isinstance(answer, dict) and "error" not in answer:
+                self._failed = _NEVER
                 try:
                     return decode(answer)
                 except _NONSENSE:
@@ -236,7 +246,8 @@ class Etcd:
             problems.append(f"{_place(server)}: {text}")
             sent = True
             self._move_on(server)
-        raise Unreachable("; ".join(problems), sent=sent)
+        self._failed = (time.monotonic(), "; ".join(problems))
+        raise Unreachable(self._failed[1], sent=sent)
 
     def _move_on(self, server: Server) -> None:
         """The next call begins with another server."""

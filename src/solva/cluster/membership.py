@@ -50,6 +50,7 @@ class Membership:
         self.changed: Callable[[], None] = lambda: None
         self._reserved: dict[str, NetworkRow] = {}
         self._fresh: set[tuple[str, str]] = set()      # addresses taken by this engine
+        self._owed: set[tuple[str, str]] = set()      # and still to be given back
         self._freed: set[tuple[str, str]] = set()      # and given back already
         self._mine = rows.text(AddressRow(host=config.host))
         self._etcd = Etcd(config.servers)
@@ -192,20 +193,30 @@ class Membership:
         return (await self._try("take an address", attempt))[0]
 
     def _note_taken(self, network: str, address: str) -> None:
+        self._owed.discard((network, address))
         self._fresh.add((network, address))
         self._freed.discard((network, address))
 
     async def release(self, network: str, address: str) -> None:
-        """Fine when it is not ours. What cannot be given back now is when the lease runs out, or the engine starts."""
+        """Fine when it is not ours. What cannot be given back now is when etcd is back (``settle_debts``)."""
         self._fresh.discard((network, address))
         if (network, address) in self._freed:      # with its endpoint, one write of the store's less
             self._freed.discard((network, address))
             return
         key = rows.address_key(network, address)
         try:
-            await self._etcd.transact([store.holds(key, self._mine)], [store.delete(key)])
+            await self._etcd.transact([store.holds(key, self._mine)], [store.delete(key)], patient=False)
         except EtcdError as error:
+            self._owed.add((network, address))
             _log.warning("address %s is given back later: %s", address, error)
+
+    async def settle_debts(self) -> None:
+        """Give back what could not be given back when it was free."""
+        for network, address in list(self._owed):
+            self._owed.discard((network, address))
+            if not any(local.network == network and address in local.row.addresses
+                       for local in files.locals_(self.run).values()):
+                await self.release(network, address)
 
     async def forget_reservations(self) -> None:
         """Take back networks that an engine of this host was creating when it ended."""
@@ -263,7 +274,7 @@ class Membership:
         gone = store.delete(rows.endpoint_key(network, endpoint))
         try:
             done = await self._etcd.transact([store.holds(key, self._mine) for key in keys],
-                                             [gone, *map(store.delete, keys)], [gone])
+                                             [gone, *map(store.delete, keys)], [gone], patient=False)
             if done.succeeded:
                 self._freed |= {(network, address) for address in addresses}
         except EtcdError as error:

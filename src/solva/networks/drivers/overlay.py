@@ -116,6 +116,8 @@ class OverlayDriver:
                 self._cleared = True
                 await cluster.forget_reservations()
                 await cluster.forget_addresses()
+            if not cluster.problem:
+                await cluster.settle_debts()
             await self._adopt()
             await self._moved.wait()
 
