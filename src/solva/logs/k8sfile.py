@@ -19,6 +19,7 @@ from solva.kernel import inotify
 from solva.logs import rotation
 
 _CHUNK = 256 << 10
+LONGEST = 16 << 10
 _CHANGES = inotify.MODIFY | inotify.MOVE_SELF | inotify.DELETE_SELF | inotify.ATTRIB
 
 
@@ -31,15 +32,39 @@ def parse(line: bytes) -> tuple[bytes, int, bool, bytes] | None:
 
 
 class _Renderer:
+    """Raw lines as they go on the wire. What conmon has cut at the end of its buffer is one message again, up to
+    ``LONGEST`` bytes, as Docker has it."""
+
     def __init__(self, options: LogsOptions, tty: bool, details: str) -> None:
         self._options = options
         self._tty = tty
         self._details = details.encode()
-        self._open: set[int] = set()     # streams whose last line goes on
+        self._plain = not (options.since or options.until or options.details or options.timestamps)
+        self._wanted = {name: kind for name, kind, asked in ((b"stdout", STDOUT, options.stdout),
+                                                             (b"stderr", STDERR, options.stderr)) if asked}
+        self._held: dict[int, list[bytes]] = {}     # by stream: its line that goes on
+        self._begun: dict[int, bytes] = {}          # and what stands before it
+        self._going_on: set[int] = set()            # streams whose line has been told in part
         self.past_until = False
 
-    def render(self, line: bytes) -> bytes:
-        """The wire form of one raw line, empty when it is not wanted."""
+    def render(self, lines: list[bytes]) -> bytes:
+        """The wire form of raw lines, empty when none is wanted."""
+        if not self._plain or self._tty:
+            return b"".join([self._line(line) for line in lines])
+        out: list[bytes] = []
+        add, wanted, held = out.append, self._wanted, self._held
+        for line in lines:
+            parts = line.split(b" ", 3)
+            if len(parts) == 4 and parts[2] == b"F" and not held and not self._going_on:
+                kind = wanted.get(parts[1])
+                if kind is not None:
+                    text = parts[3]
+                    add(b"%c\0\0\0%b%b\n" % (kind, (len(text) + 1).to_bytes(4, "big"), text))
+            else:
+                add(self._line(line))
+        return b"".join(out)
+
+    def _line(self, line: bytes) -> bytes:
         parsed = parse(line)
         if parsed is None:
             return b""
@@ -52,20 +77,29 @@ class _Renderer:
             if options.until and when > options.until:
                 self.past_until = True
                 return b""
-        continued = stream in self._open
-        if partial:
-            self._open.add(stream)
-        else:
-            self._open.discard(stream)
-            text += b"\n"
         if not (options.stdout if stream == STDOUT else options.stderr):
             return b""
-        if not continued:
-            if options.details:
-                text = self._details + b" " + text
+        pieces = self._held.setdefault(stream, [])
+        if not pieces and stream not in self._going_on:
+            before = self._details + b" " if options.details else b""
             if options.timestamps:
-                text = rfc3339(parse_rfc3339(moment.decode())).encode() + b" " + text
+                before = rfc3339(parse_rfc3339(moment.decode())).encode() + b" " + before
+            self._begun[stream] = before
+        pieces.append(text)
+        if partial:
+            return self._tell(stream, b"") if sum(map(len, pieces)) >= LONGEST else b""
+        message = self._tell(stream, b"\n")
+        self._going_on.discard(stream)
+        return message
+
+    def _tell(self, stream: int, end: bytes) -> bytes:
+        text = self._begun.pop(stream, b"") + b"".join(self._held.pop(stream, ())) + end
+        self._going_on.add(stream)
         return text if self._tty else frame(stream, text)
+
+    def rest(self) -> bytes:
+        """A last line that has no end."""
+        return b"".join([self._tell(stream, b"") for stream in list(self._held)])
 
 
 def _tail_offset(file: BinaryIO, lines: int, options: LogsOptions) -> tuple[int, int]:
@@ -155,7 +189,7 @@ async def read(path: Path, options: LogsOptions, *, tty: bool, details: str = ""
                 while data := file.read(_CHUNK):
                     lines = (rest + data).split(b"\n")
                     rest = lines.pop()
-                    out = b"".join([renderer.render(line) for line in lines])
+                    out = renderer.render(lines)
                     if out:
                         yield out
                     if renderer.past_until:
@@ -164,6 +198,8 @@ async def read(path: Path, options: LogsOptions, *, tty: bool, details: str = ""
                     files += [_open(name) for name in later if name.exists()]
                     break
                 if not options.follow or last:
+                    if held := renderer.rest():
+                        yield held
                     return
                 await _either(changed, stopper)
                 if watch is not None and number >= 0:

@@ -31,8 +31,16 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_frames_and_partial_lines(log: Path) -> None:
-    assert read(log) == frame(STDOUT, b"one\n") + frame(STDERR, b"tw") + frame(STDERR, b"o\n") + frame(
-        STDOUT, b"three\n")
+    assert read(log) == frame(STDOUT, b"one\n") + frame(STDERR, b"two\n") + frame(STDOUT, b"three\n")
+
+
+def test_cut_lines_are_put_together_up_to_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_text(f"{T1} stdout P {'a' * 8192}\n" * 3
+                    + f"{T1} stdout F end\n{T2} stdout F next\n{T3} stdout P open\n")
+    assert read(path) == (frame(STDOUT, b"a" * 16384) + frame(STDOUT, b"a" * 8192 + b"end\n") + frame(STDOUT, b"next\n")
+                          + frame(STDOUT, b"open"))
+    assert read(path, timestamps=True).count(b"2026-01-01T00:00:01") == 1
 
 
 def test_streams_times_and_windows(log: Path) -> None:
@@ -42,7 +50,7 @@ def test_streams_times_and_windows(log: Path) -> None:
     assert read(log, stderr=False, timestamps=True).count(b"2026-01-01T00:00:01.000000001Z one\n") == 1
 
 
-@pytest.mark.parametrize(("tail", "count"), [(0, 0), (1, 1), (2, 3), (3, 4), (9, 4)])
+@pytest.mark.parametrize(("tail", "count"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])
 def test_tail_counts_whole_lines(log: Path, tail: int, count: int) -> None:
     assert read(log, tail=tail).count(b"\x00\x00\x00\x00\x00\x00") == count
 
