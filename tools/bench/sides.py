@@ -28,12 +28,14 @@ class CannotMeasure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A command that ended: ``seconds`` from its start to its end, ``cpu`` seconds used, both streams as text."""
+    """A command that ended: ``seconds`` from its start to its end, ``cpu`` seconds used, both streams as text, and
+    ``memory``, the most of it that it or a child had resident, in kB."""
 
     seconds: float
     status: int
     output: str
     cpu: float
+    memory: int = 0
 
 
 class Spawner:

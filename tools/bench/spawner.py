@@ -35,7 +35,8 @@ def enter(pid: int) -> None:
 
 
 def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, object]:
-    """Run it with its output in a file; seconds, exit status, output (both streams), CPU seconds of it."""
+    """Run it with its output in a file; seconds, exit status, output (both streams), its CPU seconds, its peak memory
+    in kB (its children's too)."""
     output = os.memfd_create("output", 0)
     os.chdir(cwd)
     actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -45,13 +46,13 @@ def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, object]:
         pid = os.posix_spawn(argv[0], argv, env, file_actions=actions)
     except OSError as error:
         os.close(output)
-        return {"seconds": 0.0, "status": 127, "output": f"{argv[0]}: {error}", "cpu": 0.0}
+        return {"seconds": 0.0, "status": 127, "output": f"{argv[0]}: {error}", "cpu": 0.0, "memory": 0}
     _, status, usage = os.wait4(pid, 0)
     seconds = time.perf_counter() - began
     text = os.pread(output, os.fstat(output).st_size, 0)
     os.close(output)
     return {"seconds": seconds, "status": os.waitstatus_to_exitcode(status),
-            "output": text.decode(errors="replace"), "cpu": _cpu(usage)}
+            "output": text.decode(errors="replace"), "cpu": _cpu(usage), "memory": usage.ru_maxrss}
 
 
 def _cpu(usage: resource.struct_rusage) -> float:

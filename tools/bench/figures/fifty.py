@@ -46,6 +46,12 @@ def five_gone(side: Side) -> None:
     compose(side, FIVE, "down", "-t", "1")
 
 
+def memory(side: Side) -> float:
+    """Peak memory of the client in MB."""
+    done = side.cli("compose", "-p", f"{side.prefix}-many{COUNT}", "up", "-d", cwd=_file(side, COUNT))
+    return done.memory / 1000
+
+
 FIGURES = (
     Figure("up-50", "`compose up -d` of fifty one-process services", "s",
            lambda side: compose(side, COUNT, "up", "-d"), Aim(ratio=0.4), prepare=image, after=gone, runs=3,
@@ -55,6 +61,8 @@ FIGURES = (
            before=there, runs=3, warm_up=0, peer_runs=2),
     Figure("ps-50", "`compose ps` with fifty containers", "ms", lambda side: 1000 * compose(side, COUNT, "ps"),
            Aim(ratio=0.8), prepare=there, cleanup=gone),
+    Figure("compose-memory", "peak memory of `compose up -d` of fifty services", "MB", memory, Aim(ratio=1.0),
+           prepare=image, after=gone, runs=2, warm_up=0, peer_runs=1),
     Figure("up-again-5", "`compose up -d` of five services with nothing to do", "ms",
            lambda side: 1000 * compose(side, FIVE, "up", "-d"), Aim(ratio=0.8), prepare=five, cleanup=five_gone),
 )
