@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from support.engine import LiveEngine
+from support.images import docker_registry
 
 
 class Bed:
@@ -205,3 +206,39 @@ secrets: {{s: {{file: ./key.txt}}}}
     assert ">>> RUN exit 4" in out + err
     code, out, _ = bed.solva("compose", "-f", str(bed.folder / "compose.yaml"), "build", "--check", "one")
     assert "no warnings found" in out
+
+
+def test_the_cache_goes_by_a_registry(engine: LiveEngine, tmp_path: Path) -> None:
+    """What the engine has forgotten comes back with an image: one that is the cache alone, of all stages, or the built
+    one that carries it."""
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "Dockerfile").write_text(
+        "FROM busybox AS make\nRUN cat /proc/sys/kernel/random/uuid > /made\nFROM busybox\nCOPY --from=make /made /\n"
+        "RUN cat /proc/sys/kernel/random/uuid > /own\n")
+
+    def build(*words: str) -> str:
+        return engine.cli("build", "--progress=plain", *words, str(tmp_path / "c")).stderr
+
+    def forget() -> None:
+        for tag in (f"{place}/app:1", "cached:1"):
+            engine.cli("rmi", "-f", tag, check=False)
+        engine.cli("builder", "prune", "-af")
+
+    with docker_registry(tmp_path / "r", netns=engine.netns) as port:
+        place = f"127.0.0.1:{port}"
+        build("-t", "cached:1", "--cache-to", f"type=registry,ref={place}/cache:1,mode=max")
+        first = engine.cli("run", "--rm", "cached:1", "cat", "/made", "/own").stdout
+        forget()
+        told = build("-t", "cached:1", "--cache-from", f"type=registry,ref={place}/cache:1")
+        assert told.count("CACHED") == 3, told
+        assert engine.cli("run", "--rm", "cached:1", "cat", "/made", "/own").stdout == first
+        build("-t", f"{place}/app:1", "--cache-to", "type=inline")
+        engine.cli("push", f"{place}/app:1")
+        forget()
+        told = build("-t", "cached:1", "--cache-from", f"{place}/app:1")
+        assert engine.cli("run", "--rm", "cached:1", "cat", "/own").stdout in first
+        told = build("--cache-from", f"{place}/none:1", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "-t", "cached:1")
+        assert "cache-from" in told
+        image = json.loads(engine.cli("image", "inspect", "cached:1").stdout)[0]
+        assert image["Created"].startswith("2023-11-14T22:13:20")
+    forget()

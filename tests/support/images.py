@@ -15,6 +15,7 @@ from typing import Any
 from solva.clock import SystemClock
 from solva.events.bus import EventBus
 from solva.images.service import ImageService
+from solva.kernel.setns import in_netns
 from solva.registry.config import RegistryConfig
 from solva.snapshots.content import ContentStore
 from solva.snapshots.layers import LayerStore
@@ -31,18 +32,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def docker_registry(root: Path, http: str = "", more: str = "") -> Iterator[int]:
-    """Its port. ``http``: further lines of its `http` section, ``more``: further sections, as YAML flow."""
+def docker_registry(root: Path, http: str = "", more: str = "", netns: str = "") -> Iterator[int]:
+    """Its port. ``http``: further lines of its `http` section, ``more``: further sections, as YAML flow. ``netns``:
+    path of the network namespace whose loopback it is on."""
     port = free_port()
     root.mkdir(parents=True, exist_ok=True)
     (root / "config.yml").write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'{http}}}\n{more}")
-    process = subprocess.Popen(["docker-registry", "serve", str(root / "config.yml")],
+    there = ["nsenter", f"--net={netns}", "--"] if netns else []
+    process = subprocess.Popen([*there, "docker-registry", "serve", str(root / "config.yml")],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
+
+    def knock() -> None:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError):
+            in_netns(netns, knock) if netns else knock()
             break
         time.sleep(0.05)
     try:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from solva.api.types.build import BuildOptions
+from solva.build import cachetransfer
 from solva.build.arguments import Arguments
+from solva.build.cache import CacheRecord
 from solva.build.classic import ClassicOutput
 from solva.build.collaborators import (
     BaseImage,
@@ -24,6 +26,7 @@ from solva.build.output import Output
 from solva.build.platforms import host_platform
 from solva.build.running import Build, ContextSource, NamedContext, Services
 from solva.build.stagestate import DEFAULT_PATH, StageState
+from solva.clock import rfc3339
 from solva.errors import InvalidParameter
 from solva.ids import short
 
@@ -35,6 +38,7 @@ class Solved:
     state: StageState
     options: BuildOptions
     unused: tuple[str, ...] = ()
+    records: tuple[CacheRecord, ...] = ()       # of the steps of all stages
 
 
 class Builder:
@@ -59,8 +63,10 @@ class Builder:
         async with AsyncExitStack() as stack:
             build = Build(self._services, options, context, scratch, output, auth, arguments, stages, stack,
                           session or NoSession(), named)
+            for ref in options.cache_imports:
+                await build.take_cache(ref)
             state = await build.run(target)
-        return Solved(state, options, tuple(arguments.unused()))
+        return Solved(state, options, tuple(arguments.unused()), tuple(build.records.values()))
 
     def _check(self, parsed: Dockerfile, dockerfile: bytes, options: BuildOptions, output: Output) -> None:
         """Say what is doubtful about the file; DockerfileError where it asks for that to be an error."""
@@ -74,11 +80,27 @@ class Builder:
         if report.fatal:
             raise DockerfileError(violation(report))
 
-    async def image(self, solved: Solved, tags: Sequence[str]) -> BaseImage:
-        """The image of what was built, under ``tags``."""
+    async def image(self, solved: Solved, tags: Sequence[str], *, with_cache: bool = False) -> BaseImage:
+        """The image of what was built, under ``tags``; ``with_cache``: it carries the cache of its steps."""
         state = solved.state
-        return await self._services.images.create(state.finished(solved.options.labels), state.layers, state.parent,
-                                                  list(tags))
+        config = state.finished(solved.options.labels)
+        epoch = solved.options.build_args.get("SOURCE_DATE_EPOCH")
+        if epoch:
+            _dated(config, epoch)
+        if with_cache:
+            mine = [record for record in solved.records if record.chain_id in state.chain]
+            config[cachetransfer.FIELD] = cachetransfer.packed(self._services.images, mine)
+        return await self._services.images.create(config, state.layers, state.parent, list(tags))
+
+    async def cache_image(self, solved: Solved, ref: str, *, every: bool) -> BaseImage:
+        """An image that is the cache alone: of all stages, or of those steps that the result stands on."""
+        images = self._services.images
+        records = [record for record in solved.records if every or record.chain_id in solved.state.chain]
+        diffs = cachetransfer.union(images, records)
+        config = {"architecture": solved.state.image.get("architecture", ""), "os": solved.state.image.get("os", ""),
+                  "config": {}, "rootfs": {"type": "layers", "diff_ids": diffs},
+                  cachetransfer.FIELD: cachetransfer.packed(images, records)}
+        return await images.create(config, [], "", [ref])
 
     async def build(self, options: BuildOptions, context: Path, progress: Progress, *, dockerfile: bytes,
                     scratch: Path, auth: Any = None) -> str:
@@ -100,6 +122,17 @@ class Builder:
         output.line(f"Successfully built {short(record.id)}")
         for tag in options.tags:
             output.line(f"Successfully tagged {_familiar(tag)}")
+
+
+def _dated(config: dict[str, Any], epoch: str) -> None:
+    """Every time in an image's configuration is ``SOURCE_DATE_EPOCH``'s, at the latest."""
+    try:
+        stamp = rfc3339(int(epoch) * 10**9)
+    except (ValueError, OverflowError):
+        raise InvalidParameter(f"invalid SOURCE_DATE_EPOCH {epoch!r}: seconds since 1970 are expected") from None
+    config["created"] = stamp
+    for row in config.get("history") or ():
+        row["created"] = min(str(row.get("created") or stamp), stamp)
 
 
 def _familiar(tag: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from solva.api.types.build import BuildOptions
 from solva.build.arguments import Arguments
-from solva.build.cache import LayerCache, key_of
+from solva.build.cache import CacheRecord, LayerCache, key_of
 from solva.build.cachemounts import CacheMounts
 from solva.build.collaborators import (
     BaseImage,
@@ -81,6 +81,7 @@ class Build:
     trees: dict[str, asyncio.Future[Tree]] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)      # trees that are neither a stage's nor an image's
     images: dict[str, BaseImage] = field(default_factory=dict)
+    records: dict[str, CacheRecord] = field(default_factory=dict)       # of all steps, by key
     _sources: list[tuple[str, ...]] | None = None       # the chains of ``cachefrom``
 
     # what COPY --from and mounts read
@@ -150,10 +151,33 @@ class Build:
                 if found is not None and platform and not fits(found.config, platform):
                     found = None
             if found is None:
-                found = await images.pull(ref, platform=platform, auth=_auth_for(self.auth, ref),
-                                          progress=channel.status)
+                found = await images.pull(ref, platform=platform, auth=await self._login(ref), progress=channel.status)
             self.images[ref] = found
         return self.images[ref]
+
+    async def _login(self, ref: str) -> Any:
+        """Credentials for the registry of ``ref``: those that came with the request, else the client is asked."""
+        given = _auth_for(self.auth, ref)
+        if given is not None:
+            return given
+        head, slash, _ = ref.partition("/")
+        host = head if slash and ("." in head or ":" in head or head == "localhost") else "registry-1.docker.io"
+        found = await self.session.credentials(host)
+        if found is None:
+            return None
+        from solva.registry.auth import from_wire
+
+        return from_wire({"username": found[0], "password": found[1]})
+
+    async def take_cache(self, ref: str) -> None:
+        """Take over the cache that an image carries."""
+        from solva.build.cachetransfer import take_from
+
+        async def pull(name: str) -> BaseImage:
+            return await self.services.images.pull(name, platform="", auth=await self._login(name),
+                                                   progress=lambda value: None)
+
+        await take_from(ref, self.services.images, self.services.cache, pull, self.output.warn)
 
     # stages
 

@@ -109,6 +109,7 @@ class Stage:
                 layer = await self._make(make, init)
                 parent = self.state.chain[-1] if self.state.chain else ""
                 record = cache.put(key, created_by, parent, layer)
+        self.build.records[key] = record
         self.state.note(created_by, record.layer(), record.created)
 
     async def _make(self, make: Callable[[Path], Awaitable[None]], init: bool) -> LayerInfo:

@@ -187,6 +187,21 @@ class ImageService:
             self.add_tag(image_id, reference)
         return self.store.record(image_id)
 
+    def diffs(self, chain: str) -> Names:
+        """The diff ids of a chain of layers, bottom first."""
+        found: Names = []
+        layer = self._layers.layer(chain)
+        while layer is not None:
+            found.append(layer.diff_id)
+            layer = self._layers.layer(layer.parent) if layer.parent else None
+        return found[::-1]
+
+    def adopt(self, diff_ids: Sequence[str]) -> tuple[str, ...] | None:
+        """A chain of layers that are there all the same, for who keeps it (``layers.hold``); None when one is not."""
+        if not diff_ids or any(self._layers.diff(diff_id) is None for diff_id in diff_ids):
+            return None
+        return self._layers.add_chain(diff_ids)
+
     # -- archives
 
     async def save(self, refs: Names) -> AsyncIterator[bytes]:

@@ -35,6 +35,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     no_cache_filter: tuple[str, ...] = ()   # stages
     pull: bool = False
     cache_from: tuple[str, ...] = ()
+    cache_imports: tuple[str, ...] = ()     # images whose cache is taken over first
     build_args: dict[str, str | None] = {}
     labels: dict[str, str] = {}
     target: str = ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from solva.build.builder import Builder, Solved
     from solva.build.buildkit.sessions import Session
     from solva.build.buildkit.status import Journal
+    from solva.build.cachetransfer import CacheExport
     from solva.build.collaborators import Snapshots
 
 IMAGE_TYPES = ("moby", "image")
@@ -28,6 +29,7 @@ class Store(Protocol):
     """What exports need of the image store beside what builds need."""
 
     def save(self, refs: list[str]) -> AsyncIterator[bytes]: ...
+    async def remove(self, ref: str, *, force: bool, prune: bool) -> Any: ...
     async def push(self, name: str, *, tag: str, platform: str, auth: Any, progress: Any) -> None: ...
 
 
@@ -39,14 +41,25 @@ class Exporters:
         self._snapshots = snapshots
         self._store = store
 
+    async def cache(self, export: CacheExport, solved: Solved, session: Session, journal: Journal) -> None:
+        """The cache as an image of its own, pushed; its name here goes again."""
+        from solva.build.buildkit.status import Vertex
+
+        with Vertex(journal, f"exporting cache to {export.ref}") as vertex:
+            await self._builder.cache_image(solved, export.ref, every=export.every)
+            try:
+                await self._push(export.ref, session, vertex)
+            finally:
+                await self._store.remove(export.ref, force=False, prune=True)
+
     async def export(self, kind: str, attrs: Mapping[str, str], solved: Solved, session: Session, index: int,
-                     journal: Journal) -> dict[str, str]:
+                     journal: Journal, *, inline: bool) -> dict[str, str]:
         """The exporter's response. InvalidParameter for a kind that there is not."""
         from solva.build.buildkit.status import Vertex
 
         if kind in IMAGE_TYPES:
             with Vertex(journal, "exporting to image") as vertex:
-                return await self._image(attrs, solved, session, vertex)
+                return await self._image(attrs, solved, session, vertex, inline)
         if kind == "local":
             with Vertex(journal, "exporting to client directory") as vertex:
                 async with self.root(solved) as root:
@@ -64,10 +77,11 @@ class Exporters:
                 return _response(record.id, attrs)
         raise InvalidParameter(f'exporter "{kind}" could not be found')
 
-    async def _image(self, attrs: Mapping[str, str], solved: Solved, session: Session, vertex: Any) -> dict[str, str]:
+    async def _image(self, attrs: Mapping[str, str], solved: Solved, session: Session, vertex: Any,
+                     inline: bool) -> dict[str, str]:
         vertex.transfer("exporting layers")
         names = _names(attrs)
-        record = await self._builder.image(solved, names)
+        record = await self._builder.image(solved, names, with_cache=inline)
         vertex.transfer("exporting layers", done=True)
         vertex.transfer(f"writing image {record.id}", done=True)
         for name in names:

@@ -38,7 +38,24 @@ def build_options(given: Mapping[str, str]) -> BuildOptions:
         target=given.get("target", ""), platform=platform, network_mode=given.get("force-network-mode", ""),
         extra_hosts=tuple(row.replace("=", ":", 1) for row in given.get("add-hosts", "").split(",") if row),
         shm_size=_number("shm-size", given.get("shm-size", "")), ulimits=tuple(_ulimits(given.get("ulimit", ""))),
-        notes=tuple(notes))
+        cache_imports=_imports(given), notes=tuple(notes))
+
+
+def _imports(given: Mapping[str, str]) -> tuple[str, ...]:
+    """``cache-imports`` (JSON) and the older ``cache-from`` (a list)."""
+    import json
+
+    refs = [ref for ref in given.get("cache-from", "").split(",") if ref]
+    try:
+        rows = json.loads(given.get("cache-imports") or "[]")
+        for row in rows:
+            kind, attrs = row.get("Type"), row.get("Attrs") or {}
+            if kind != "registry":
+                raise NotImplementedHere(f"cache import from {kind} is not supported: registry is")
+            refs.append(str(attrs["ref"]))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InvalidParameter(f"invalid cache-imports: {error}") from None
+    return tuple(dict.fromkeys(refs))
 
 
 def _number(name: str, text: str) -> int:

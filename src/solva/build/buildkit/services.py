@@ -17,6 +17,7 @@ from grpclib.const import Status as Code
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from solva.build import rootpath
+from solva.build.cachetransfer import CacheExport
 from solva.build.failures import StepFailed, lines_of
 from solva.buildkit import fsutil
 from solva.buildkit import wire_pb2 as wire
@@ -133,22 +134,26 @@ class Control:
 
     async def _solve(self, request: Any, metadata: Any) -> Any:
         """The whole of a build. Without a frontend the client drives the gateway and says there what came of it."""
-        if request.cache.exports:
-            kinds = ", ".join(sorted({entry.type for entry in request.cache.exports} - {"inline"}))
-            if kinds:
-                raise to_grpc(NotImplementedHere(f"cache export to {kinds} is not supported: the build cache is the "
-                                                 "engine's own"))
+        try:
+            caches = [CacheExport.parse(entry.type, entry.attrs) for entry in request.cache.exports]
+        except SolvaError as error:
+            raise to_grpc(error) from error
+        if "security.insecure" in request.entitlements:
+            raise to_grpc(NotImplementedHere("granting entitlement security.insecure is not allowed: steps run with a "
+                                             "container's default rights"))
         build = await self._solver.begin(request.ref, request.session)
         try:
             if request.frontend:
-                result = await self._solver.solve(build, request.frontend, dict(request.frontend_attrs),
+                options = dict(request.frontend_attrs)
+                options["cache-imports"] = _imports(request.cache.imports, options)
+                result = await self._solver.solve(build, request.frontend, options,
                                                   results_of(request.frontend_inputs))
             else:
                 result = await build.returned
             exporters = [(entry.type, dict(entry.attrs)) for entry in request.exporters]
             if not exporters and request.exporter:
                 exporters = [(request.exporter, dict(request.exporter_attrs))]
-            answer = await self._solver.export(build, result, exporters) if result else {}
+            answer = await self._solver.export(build, result, exporters, caches) if result else {}
             return wire.SolveResponse(exporter_response=answer)
         except SolvaError as error:
             raise to_grpc(error, build) from error
@@ -195,8 +200,9 @@ class Gateway:
                 found = await self._solver.describe(build, request.frontend_opt["requestid"],
                                                     dict(request.frontend_opt))
                 return wire.GatewaySolveResponse(result=wire.Result(metadata=found))
-            name = await self._solver.solve(build, request.frontend, dict(request.frontend_opt),
-                                            results_of(request.frontend_inputs))
+            options = dict(request.frontend_opt)
+            options["cache-imports"] = _imports(request.cache_imports, options)
+            name = await self._solver.solve(build, request.frontend, options, results_of(request.frontend_inputs))
         except SolvaError as error:
             build.failure = error
             raise to_grpc(error, build) from error
@@ -238,6 +244,12 @@ class Gateway:
 
     async def _warn(self, request: Any, metadata: Any) -> Any:
         return wire.Empty()
+
+
+def _imports(entries: Any, options: dict[str, str]) -> str:
+    """Caches to import, however the client names them, as the frontend's option."""
+    rows = [{"Type": entry.type, "Attrs": dict(entry.attrs)} for entry in entries]
+    return json.dumps(rows) if rows else options.get("cache-imports", "")
 
 
 def _existing(root: Path, name: str) -> str:

@@ -18,6 +18,7 @@ from solva.build.buildkit.exporters import Exporters
 from solva.build.buildkit.options import build_options
 from solva.build.buildkit.sessions import Session, Sessions
 from solva.build.buildkit.status import Journal, StatusOutput, Vertex
+from solva.build.cachetransfer import CacheExport
 from solva.build.git import is_git
 from solva.build.ignore import patterns_of
 from solva.build.running import NamedContext
@@ -260,13 +261,19 @@ class Solver:
 
     # exporting
 
-    async def export(self, build: KitBuild, result: str, exporters: list[tuple[str, dict[str, str]]]) -> dict[str, str]:
-        """All exports; the merged response."""
+    async def export(self, build: KitBuild, result: str, exporters: list[tuple[str, dict[str, str]]],
+                     caches: list[CacheExport]) -> dict[str, str]:
+        """All exports, of the result and of the cache; the merged response."""
         session = await self._sessions.get(build.session)
         answer: dict[str, str] = {}
+        inline = any(cache.kind == "inline" for cache in caches)
         for index, (kind, attrs) in enumerate(exporters):
             if kind:
-                answer |= await self._exporters.export(kind, attrs, self.result(result), session, index, build.journal)
+                answer |= await self._exporters.export(kind, attrs, self.result(result), session, index, build.journal,
+                                                       inline=inline)
+        for cache in caches:
+            if cache.kind == "registry":
+                await self._exporters.cache(cache, self.result(result), session, build.journal)
         return answer
 
 

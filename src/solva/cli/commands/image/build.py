@@ -85,7 +85,7 @@ def _needs_buildkit(session: Session, options: Options, progress: str) -> bool:
                                "turns off")
         return False
     remote = options.args[0].startswith(REMOTE)
-    if wanted or remote or progress in ("tty", "rawjson"):
+    if wanted or remote or options.many("cache-from") or progress in ("tty", "rawjson"):
         return True
     if classic or progress != "auto" or options.on("quiet") or not sys.stderr.isatty():
         return False
