@@ -61,7 +61,7 @@ async def keep(path: Path, control: Path, files: Files, ended: asyncio.Event) ->
                 waiter = asyncio.ensure_future(changed.wait())
                 await asyncio.wait({waiter, stopper}, return_when=asyncio.FIRST_COMPLETED)
                 waiter.cancel()
-                await asyncio.wait({stopper}, timeout=PAUSE)      # many writes, one wake-up
+            await asyncio.wait({stopper}, timeout=PAUSE)      # many writes, one wake-up
             watch.remove(number)
             if path.stat().st_size >= files.size and not ended.is_set():
                 await _rotate(path, control, files, watch)
@@ -87,7 +87,8 @@ async def _rotate(path: Path, control: Path, files: Files, watch: inotify.Inotif
             while path.stat().st_ino == inode:
                 await reopened.wait()
                 reopened.clear()
-    except (OSError, TimeoutError):      # conmon ends at this moment: the file stays the current one
+    except (OSError, TimeoutError) as error:      # conmon ends at this moment: the file stays the current one
+        _log.warning("log %s is not turned over now: %s", path, error or "conmon does not answer")
         os.unlink(f"{path}.1")
     finally:
         watch.remove(number)
