@@ -30,7 +30,7 @@ standins: setup ## images in place of Docker Hub's, where that cannot be reached
 
 test: setup lint standins ## everything; JOBS=2 runs test files side by side
 	@tools/setup.sh tests
-	@for part in unit kernel api scenarios; do \
+	@for part in unit conformance kernel api scenarios; do \
 		echo "== tests/$$part"; began=$$(date +%s); \
 		$(PYTHON) -m pytest -q --durations=15 --durations-min=1 $(if $(JOBS),-n $(JOBS) --dist loadfile) tests/$$part || exit 1; \
 		echo "== tests/$$part: $$(( $$(date +%s) - began )) s"; \

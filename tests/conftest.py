@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support import peer
 from support.engine import LiveEngine, live_engine, missing
-
-PEER_SOCKET = Path(os.environ.get("SOLVA_PEER_ROOT", "/var/cache/solva/peer") + ".run/docker.sock")
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +35,4 @@ def own_engine(tmp_path: Path) -> Iterator[LiveEngine]:
 @pytest.fixture(scope="session")
 def peer_socket() -> str:
     """The endpoint of a real Docker (tools/peer-docker.sh start); skips where none runs."""
-    if not PEER_SOCKET.exists():
-        pytest.skip("no real Docker runs here (tools/peer-docker.sh start brings one up)")
-    return f"unix://{PEER_SOCKET}"
+    return peer.endpoint()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from support import peer
 from support.engine import live_engine, missing
 
-PEER = "/var/cache/solva/peer.run/docker.sock"
 FILE = """
 services:
   db:
@@ -38,9 +38,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module", params=["solva", pytest.param("docker", marks=pytest.mark.peer)])
 def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "docker":
-        if not os.path.exists(PEER):
-            pytest.skip("no Docker to compare with (tools/peer-docker.sh start)")
-        yield f"unix://{PEER}"
+        yield peer.endpoint()
         return
     reason = missing()
     if reason:
