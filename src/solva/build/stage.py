@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from solva import faults
 from solva.build import copyfiles
 from solva.build.archive import is_archive, unpack_archive
 from solva.build.cache import key_of
@@ -118,6 +119,7 @@ class Stage:
         await snapshots.prepare(key, self.state.chain, init=init)
         try:
             await make(await snapshots.mount(key))
+            faults.point("build: made")
             await snapshots.unmount(key)
             return await snapshots.commit(key, keep=False)
         finally:

@@ -29,6 +29,7 @@ class Live:
     watch: Watch
     ended: asyncio.Event = field(default_factory=asyncio.Event)   # exited and everything released
     health: asyncio.Task[None] | None = None
+    judged: asyncio.Event = field(default_factory=asyncio.Event)   # its health is no longer "starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Core:
         self.paths = Paths(settings.data_root, settings.run_root)
         self.bus, self.clock, self.runtime = bus, clock, runtime
         self.networks, self.snapshots, self.images, self.volumes = networks, snapshots, images, volumes
+        self.store = store
         self.registry = Registry(store)
         self.profiles = Profiles(settings.data_root / "cache")
         self.live: dict[str, Live] = {}

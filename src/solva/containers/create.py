@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 from contextlib import AsyncExitStack
 from typing import Any
 
+from solva import faults
 from solva.api.types.container import ContainerConfig, ContainerCreate, EndpointSettings, Healthcheck, HostConfig
-from solva.containers import limits, mounts, networking, restart_policy, spec
+from solva.containers import leftovers, limits, mounts, networking, restart_policy, spec
 from solva.containers.core import Core
 from solva.containers.model import Container
 from solva.containers.names import ADJECTIVES, NOUNS
@@ -51,13 +53,27 @@ async def create(core: Core, name: str, body: ContainerCreate, platform: str = "
         container.endpoints = networking.wanted(core, container, body.networking_config.endpoints_config)
         warnings += networking.port_warnings(core, container)
         container.mounts = mounts.collect(core, config, host)
+        begun = leftovers.Begun(container_id, tuple(
+            point.name for point in container.mounts if point.type == "volume" and point.anonymous))
+        core.store.put(leftovers.KIND, container_id, begun)
+        undo.callback(core.store.delete, leftovers.KIND, container_id)
+        faults.point("create: begun")
         await core.snapshots.prepare(container_id, container.chain)
         undo.push_async_callback(core.snapshots.remove, container_id)
+        faults.point("create: snapshot")
+        for name in begun.volumes:
+            undo.push_async_callback(core.volumes.remove, name, force=True)
         await mounts.reserve(core, container)
+        faults.point("create: volumes")
         await mounts.populate(core, container)
         directory = core.paths.data(container_id)
         directory.mkdir(parents=True, mode=0o700)
-        core.registry.add(container)
+        undo.callback(shutil.rmtree, directory, True)
+        faults.point("create: files")
+        with core.store.transaction():
+            core.store.delete(leftovers.KIND, container_id)
+            core.registry.add(container)
+        faults.point("create: recorded")
         undo.pop_all()
     core.event(container, "create")
     warnings += await core.networks.obstacles(list(container.endpoints), networking.port_mappings(container))

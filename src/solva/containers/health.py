@@ -77,6 +77,9 @@ async def run(core: Core, container: Container) -> None:
         judge(current, HealthResult(begun, core.clock.time_ns(), code, text), check,
               core.clock.time_ns() - container.state.started_ns)
         core.registry.save(container)
+        live = core.live.get(container.id)
+        if live is not None and current.status != "starting":
+            live.judged.set()
         if current.status != before:
             core.event(container, f"health_status: {current.status}")
 

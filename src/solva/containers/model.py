@@ -50,6 +50,7 @@ class State(msgspec.Struct):
     finished_ns: int = 0
     stopped_by_user: bool = False
     restart_count: int = 0
+    remove_volumes: bool = False     # of one that is being removed: its anonymous volumes go too
     health: Health | None = None
 
     @property

@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from solva.containers import health, joined, logging, networking, restart_policy, state
+from solva import faults
+from solva.containers import boot_order, health, joined, leftovers, logging, networking, restart_policy, state
 from solva.containers.core import Core, Live
 from solva.containers.model import Container
 from solva.errors import SolvaError
@@ -45,7 +46,9 @@ async def _ended(core: Core, container: Container) -> None:
         live.health.cancel()
     if oom:
         core.event(container, "oom")
+    faults.point("end: seen")
     await release(core, container)
+    faults.point("end: released")
     ran_for = (core.clock.time_ns() - container.state.started_ns) / 1e9
     by_user = container.state.stopped_by_user
     state.exited(container.state, exit_code=code, oom=oom, now=core.clock.time_ns())
@@ -58,6 +61,8 @@ async def _ended(core: Core, container: Container) -> None:
     if again:
         state.restarting(container.state)
     _save(core, container)
+    faults.point("end: noted")
+    discard_bundle(core, container)
     duration = str(int(ran_for))
     core.event(container, "die", exitCode=str(code), execDuration=duration)
     live.ended.set()
@@ -92,7 +97,11 @@ async def release(core: Core, container: Container) -> None:
             kernel_mount.umount(bundle / "shm", kernel_mount.MNT_DETACH)
         except OSError as error:
             _log.error("container %s: %s", container.id[:12], error)
-    shutil.rmtree(bundle, ignore_errors=True)
+
+
+def discard_bundle(core: Core, container: Container) -> None:
+    """After the end has been noted: the exit code is in it."""
+    shutil.rmtree(core.paths.bundle(container.id), ignore_errors=True)
 
 
 def settle(waiters: dict[str, list[asyncio.Future[dict[str, Any]]]], container_id: str, result: dict[str, Any]) -> None:
@@ -113,6 +122,15 @@ async def auto_remove(core: Core, container: Container) -> None:
 
 
 _delays: dict[str, float] = {}
+
+
+async def _finish_removal(core: Core, container: Container) -> None:
+    from solva.containers.remove import remove
+
+    try:
+        await remove(core, container, force=True, volumes=container.state.remove_volumes)
+    except SolvaError as error:
+        _log.error("container %s: removal: %s", container.id[:12], error)
 
 
 async def _restart_later(core: Core, container: Container, ran_for: float) -> None:
@@ -148,20 +166,24 @@ def cancel_restart(core: Core, container: Container) -> None:
 async def adopt(core: Core) -> None:
     """At engine start: what still runs is watched again, what ended meanwhile is settled, policies are acted on."""
     core.registry.load()
+    await leftovers.clear(core)
     boot = boot_id()
     for container in core.registry.all():
         current = container.state
-        if current.status == "removing":
-            current.status = "exited"
         if not current.running:
             continue
         if current.alive and current.boot == boot and _rejoin(core, container):
+            current.stopped_by_user = False      # a stop that the last engine did not carry out
             networking.agree(core, container)
             continue
         await _settle_absent(core, container, boot)
+    again = []
     for container in core.registry.all():
         current = container.state
         if current.alive:
+            continue
+        if current.status == "removing":
+            core.background(_finish_removal(core, container))
             continue
         policy = container.host_config.restart_policy
         started_once = current.started_ns > 0
@@ -170,7 +192,13 @@ async def adopt(core: Core) -> None:
         elif started_once and restart_policy.at_engine_start(
                 policy, exit_code=current.exit_code, restart_count=current.restart_count,
                 stopped_by_user=current.stopped_by_user):
-            core.background(_start_again(core, container))
+            again.append(container)
+    core.background(_start_by_policy(core, again))
+
+
+async def _start_by_policy(core: Core, containers: list[Container]) -> None:
+    await boot_order.start(core, containers, lambda container: _start_again(core, container))
+    await core.networks.release_held()
 
 
 def _rejoin(core: Core, container: Container) -> bool:
@@ -218,6 +246,7 @@ async def _settle_absent(core: Core, container: Container, boot: str) -> None:
     else:
         current.status = "exited"
     core.registry.save(container)
+    discard_bundle(core, container)
 
 
 async def _start_again(core: Core, container: Container) -> None:

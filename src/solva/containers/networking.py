@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from solva import faults
 from solva.api.types.container import ContainerCreate, EndpointSettings, IpamConfig
 from solva.containers.core import Core
 from solva.containers.model import Container
@@ -316,6 +317,7 @@ async def connect(core: Core, container: Container, network: str, wish: Endpoint
     core.networks.check(config)
     if container.state.alive:
         await core.networks.connect(container.id, config)
+        faults.point("connect: done")
     container.endpoints[record.name] = wish
     core.registry.save(container)
 
@@ -330,5 +332,6 @@ async def disconnect(core: Core, container: Container, network: str, force: bool
         raise Conflict(f"container {container.id} is not connected to network {record.name}")
     if container.state.alive:
         await core.networks.disconnect(container.id, record.name, force)
+        faults.point("disconnect: done")
     del container.endpoints[record.name]
     core.registry.save(container)

@@ -7,7 +7,8 @@ import logging
 import re
 import shutil
 
-from solva.containers import monitor, state, stop
+from solva import faults
+from solva.containers import leftovers, monitor, state, stop
 from solva.containers.core import Core
 from solva.containers.model import Container
 from solva.errors import Conflict, InvalidParameter, SolvaError
@@ -34,8 +35,9 @@ async def remove(core: Core, container: Container, *, force: bool, volumes: bool
                 await stop.halt(core, container, 0, "SIGKILL")
             finally:
                 container.host_config.auto_remove = auto
-        state.removing(container.state)
+        state.removing(container.state, volumes=volumes)
         core.registry.save(container)
+        faults.point("remove: marked")
         await _discard(core, container, volumes)
     core.forget(container.id)
     core.event(container, "destroy")
@@ -52,21 +54,25 @@ async def _discard(core: Core, container: Container, volumes: bool) -> None:
         core.registry.save(container)
         raise SolvaError(f'container {container.id}: driver "overlay2" failed to remove root filesystem: '
                          f"{error}") from error
+    faults.point("remove: snapshot")
     await core.networks.detach(container.id)      # kept for others that had joined it
     await asyncio.to_thread(shutil.rmtree, core.paths.data(container.id), True)
     shutil.rmtree(core.paths.bundle(container.id), ignore_errors=True)
-    core.registry.drop(container)
+    faults.point("remove: files")
+    doomed = [point.name for point in container.mounts if volumes and point.type == "volume" and point.anonymous]
+    if doomed:
+        with core.store.transaction():
+            for name in doomed:
+                core.store.put(leftovers.DOOMED, name, name)
+            core.registry.drop(container)
+    else:
+        core.registry.drop(container)
+    faults.point("remove: forgotten")
     hub = core.hubs.pop(container.id, None)
     if hub is not None:
         hub.finish()
-    if volumes:
-        drop = getattr(core.volumes, "remove", None)
-        for point in container.mounts:
-            if point.type == "volume" and point.anonymous and drop is not None:
-                try:
-                    await drop(point.name, force=False)
-                except SolvaError as error:
-                    _log.info("volume %s stays: %s", point.name, error)
+    for name in doomed:
+        await leftovers.forget_volume(core, name)
 
 
 async def prune(core: Core, filters: dict[str, list[str]]) -> tuple[list[str], int]:

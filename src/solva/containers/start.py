@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from solva import faults
 from solva.containers import health, joined, links, logging, monitor, networking, state, users
 from solva.containers.core import Core, Live
 from solva.containers.create import spec_init
@@ -74,10 +75,13 @@ async def _start(core: Core, container: Container, undo: AsyncExitStack) -> None
     undo.callback(shutil.rmtree, bundle, True)
     logging.prepare(core, container)
     await logging.connectable(container)
+    faults.point("start: bundle")
     network = await _network(core, container, undo)
+    faults.point("start: network")
     rootfs = await core.snapshots.mount(container.id)
     undo.push_async_callback(core.snapshots.unmount, container.id)
     points = await _mount_volumes(core, container, undo)
+    faults.point("start: mounted")
     around = _surroundings(core, container, rootfs, network, points)
     (bundle / "config.json").write_bytes(msgspec.json.encode(build(container, around)))
     if any(point.type == "bind" for point in points):
@@ -88,6 +92,7 @@ async def _start(core: Core, container: Container, undo: AsyncExitStack) -> None
     except conmon.CreateFailed as error:
         raise _refused(error, container.path) from None
     undo.callback(core.runtime.kill, created.pid, 9)
+    faults.point("start: created")
     await _run(core, container, created)
 
 
@@ -107,10 +112,12 @@ async def _run(core: Core, container: Container, created: conmon.Monitored) -> N
                       conmon_pid=created.conmon_pid, boot=monitor.boot_id(), now=core.clock.time_ns(), health=wanted)
         core.live[container.id] = live
         core.registry.save(container)     # before the program runs: an engine that dies here adopts it
+        faults.point("start: recorded")
         try:
             await core.runtime.start(container.id)
         except conmon.CreateFailed as error:
             raise _refused(error, container.path) from None
+        faults.point("start: runs")
     except BaseException:
         watch.close()
         core.live.pop(container.id, None)

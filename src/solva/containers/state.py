@@ -53,8 +53,9 @@ def resumed(state: State) -> None:
     state.status = "running"
 
 
-def removing(state: State) -> None:
-    state.status = "removing"
+def removing(state: State, *, volumes: bool) -> None:
+    """From here on it can only go, also by the next engine."""
+    state.status, state.remove_volumes = "removing", volumes
 
 
 def dead(state: State) -> None:

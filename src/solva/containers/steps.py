@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from solva import faults
 from solva.api.types.container import ContainerConfig, HostConfig, Ulimit
 from solva.containers import users
 from solva.containers.core import Core
@@ -127,6 +128,7 @@ class StepRunner:
                     undo.callback(transport.close)
                     streams.append(stream)
                 process = await self._runtime.run(identifier, bundle, fds={1: writers[0], 2: writers[-1]})
+                faults.point("build: step")
             finally:
                 for writer in writers:
                     os.close(writer)

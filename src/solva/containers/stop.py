@@ -13,6 +13,7 @@ import asyncio
 import logging
 import signal
 
+from solva import faults
 from solva.containers import monitor
 from solva.containers.core import Core
 from solva.containers.model import Container
@@ -47,6 +48,7 @@ async def halt(core: Core, container: Container, timeout: int | None, signal_nam
         return
     container.state.stopped_by_user = True
     core.registry.save(container)
+    faults.point("stop: noted")
     wanted = number(signal_name or container.config.stop_signal or "SIGTERM")
     seconds: float | None = timeout if timeout is not None else (
         container.config.stop_timeout if container.config.stop_timeout is not None else GRACE)
@@ -56,6 +58,7 @@ async def halt(core: Core, container: Container, timeout: int | None, signal_nam
         await core.runtime.resume(container.id)
         container.state.status = "running"
     core.runtime.kill(container.state.pid, wanted)
+    faults.point("stop: signalled")
     core.event(container, "kill", signal=str(wanted))
     if seconds != 0 and wanted != signal.SIGKILL:
         deaf = core.settings.stop_deaf == "kill" and await _deaf(core, container, wanted, live.ended)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from solva import faults
 from solva.errors import NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
 from solva.images.model import diff_ids
@@ -54,6 +55,7 @@ class Puller:
                 raise SystemFailure(str(error)) from error
             except OSError as error:
                 raise SystemFailure(f"pull {reference.familiar}: {(error.strerror or str(error)).lower()}") from error
+        faults.point("pull: whole")
         fresh = self._images.named(reference) != image_id
         if not reference.digest:
             self._images.name(reference, image_id)
@@ -130,7 +132,9 @@ class Puller:
         if len(wanted_diffs) != len(parsed.layers):
             raise SystemFailure("layers from manifest don't match image configuration")
         with self._layers.lease(wanted_diffs):
+            faults.point("pull: begun")
             await self._fetch_layers(repository, parsed, wanted_diffs, progress)
+            faults.point("pull: layers")
             return self._images.add(data, oci=kind == manifest.OCI_MANIFEST)
 
     @staticmethod

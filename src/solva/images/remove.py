@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from solva import faults
 from solva.errors import Conflict, SolvaError
 from solva.events.bus import EventBus
 from solva.ids import short
@@ -98,6 +99,7 @@ class Remover:
             parent = self._images.stored(image_id).parent
             self.event("delete", image_id, image_id)
             self._images.delete(image_id)
+            faults.point("image remove: forgotten")
             self._content.delete(image_id)
             rows.append({"Deleted": image_id})
             chains, count = await self.collect()

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from solva import faults
 from solva.clock import Clock
 from solva.errors import NotFound
 from solva.images.model import (
@@ -119,7 +120,9 @@ class ImageStore:
         image_id = self._content.write(data)
         if image_id not in self._images:
             config: dict[str, Any] = msgspec.json.decode(data)
+            faults.point("image: configuration")
             chain = self._layers.add_chain(diff_ids(config))
+            faults.point("image: chain")
             image = StoredImage(image_id, parent, 0, oci)
             self._store.put(IMAGE_KIND, image_id, image)
             self._images[image_id] = image

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
-from solva import ids
+from solva import faults, ids
 from solva.api.types.network import IpamPool, NetworkCreate
 from solva.clock import Clock
 from solva.errors import Conflict, Forbidden, InvalidParameter, NotFound
@@ -133,6 +133,7 @@ class Catalog:
                 await self.enable_forwarding(net)
                 undo.push_async_callback(driver.delete_network, net)
                 await driver.create_network(net)
+                faults.point("network create: made")
                 undo.push_async_callback(self._firewall.set_network, record.id, None)
                 await self._firewall.set_network(record.id, driver.rules(net))
                 self._store.put(KIND, record.id, record)
@@ -277,6 +278,7 @@ class Catalog:
                     await driver.free_network(record)
                 await self._firewall.set_network(record.id, None)
                 await driver.delete_network(net)
+                faults.point("network remove: gone")
                 if everywhere:
                     await self.registry.ipam(record).forget(record)
         except BaseException:

@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from solva import ids
+from solva import faults, ids
 from solva.errors import NotFound, SolvaError
 from solva.kernel import netns
-from solva.networks import faults, namespace, wishes
 from solva.networks import names as naming
+from solva.networks import namespace, wishes
 from solva.networks.catalog import Catalog
 from solva.networks.drivers.base import DriverNetwork, FollowsNames, Interface, PublishesPorts
 from solva.networks.drivers.bridge import PREFIX
 from solva.networks.firewall.ruleset import BridgeRules
 from solva.networks.host import Host
-from solva.networks.model import Endpoint, EndpointConfig, PublishedPort, Sandbox
+from solva.networks.ipam.default import DefaultIpam
+from solva.networks.model import Endpoint, EndpointConfig, Network, PublishedPort, Sandbox
 from solva.networks.namespace import Namespace
 from solva.plugins.errors import PluginAway, PluginSilent
 from solva.store.sqlite import Store
@@ -36,6 +37,7 @@ class Endpoints:
         self._store = store
         self._catalog = catalog
         self._discard = discard
+        self._held: dict[tuple[str, str], tuple[str, str]] = {}      # sandbox, network: its addresses before the reboot
 
     # -- what a network offers
 
@@ -55,6 +57,41 @@ class Endpoints:
             return False
         return not network.predefined and self._catalog.driver(network.driver).traits.names
 
+    # -- addresses over a reboot
+
+    async def hold(self, sandbox: Sandbox) -> None:
+        """Its namespace ended with the machine's last run. Until everything that starts by itself has started, nobody
+        else gets its addresses; then it has them again (unless another address management than ours decides)."""
+        for endpoint in sandbox.endpoints:
+            try:
+                record = self._catalog.find(endpoint.network_id).network
+                ipam = self._catalog.registry.ipam(record)
+                if record.ipam_driver != DefaultIpam.name or not isinstance(ipam, DefaultIpam):
+                    continue
+                for version, address in ((4, endpoint.ipv4), (6, endpoint.ipv6)):
+                    if address:
+                        await ipam.adopt(record, version, address)
+            except (NotFound, SolvaError) as error:
+                _log.warning("sandbox %s on %s: %s", sandbox.id[:12], endpoint.network_name, error)
+                continue
+            self._held[sandbox.id, record.id] = endpoint.ipv4, endpoint.ipv6
+
+    async def release_held(self) -> None:
+        """Nobody starts by itself any more."""
+        for sandbox_id, network_id in list(self._held):
+            try:
+                await self._let_go(sandbox_id, self._catalog.find(network_id).network)
+            except NotFound:
+                self._held.pop((sandbox_id, network_id), None)
+
+    async def _let_go(self, sandbox_id: str, record: Network) -> tuple[str, str]:
+        """The addresses it had, free now."""
+        before = self._held.pop((sandbox_id, record.id), ("", ""))
+        for address in before:
+            if address:
+                await self._catalog.registry.ipam(record).release(record, address)
+        return before
+
     # -- joined and left
 
     async def join(self, sandbox: Sandbox, net: DriverNetwork, wanted: EndpointConfig, inside: Namespace,
@@ -68,9 +105,10 @@ class Endpoints:
             ifname=wishes.interface_name(wanted, sandbox.endpoints, record.options.get(PREFIX) or "eth"),
             mac=wanted.mac or random_mac(), is_gateway=is_gateway,
             dns_names=naming.dns_names(sandbox.config, wanted) if self.named(record.id) and not is_gateway else ())
-        ipv4, prefix4 = await ipam.take(record, 4, wanted.ipv4, mac=endpoint.mac)
+        before = await self._let_go(sandbox.id, record)
+        ipv4, prefix4 = await ipam.take(record, 4, wanted.ipv4 or before[0], mac=endpoint.mac)
         undo.push_async_callback(ipam.release, record, ipv4)
-        ipv6, prefix6 = await ipam.take(record, 6, wanted.ipv6, mac=endpoint.mac)
+        ipv6, prefix6 = await ipam.take(record, 6, wanted.ipv6 or before[1], mac=endpoint.mac)
         undo.push_async_callback(ipam.release, record, ipv6)
         endpoint = replace(endpoint, ipv4=ipv4, prefix4=prefix4, ipv6=ipv6, prefix6=prefix6)
         faults.point("join: address")

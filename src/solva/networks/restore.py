@@ -25,6 +25,7 @@ async def load(services: Services, sandboxes: Sandboxes) -> None:
     """Sandboxes of the store whose namespace is still there; their addresses are taken."""
     for sandbox in services.store.all(kinds.KIND, Sandbox):
         if sandbox.netns and not netns.pinned(sandbox.netns):      # the machine has been restarted
+            await sandboxes.endpoints.hold(sandbox)
             services.store.delete(kinds.KIND, sandbox.id)
             continue
         kept = []

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from solva import ids
+from solva import faults, ids
 from solva.dns.state import SandboxNames, peers_id
 from solva.errors import Conflict, Forbidden, NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
 from solva.kernel import conntrack, netns, sysctl
 from solva.kernel import files as tree
 from solva.networks import catalog as catalogs
-from solva.networks import faults, files, gateway, namespace, publish, wishes
+from solva.networks import files, gateway, namespace, publish, wishes
 from solva.networks import names as naming
 from solva.networks.catalog import Catalog
 from solva.networks.drivers.bridge import HOST_BINDING

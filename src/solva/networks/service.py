@@ -215,6 +215,14 @@ class NetworkService:
     def sandbox(self, sandbox_id: str) -> Sandbox | None:
         return self._sandboxes.get(sandbox_id)
 
+    def sandbox_ids(self) -> Texts:
+        """Of all live ones."""
+        return [sandbox.id for sandbox in self._sandboxes.all()]
+
+    async def release_held(self) -> None:
+        """After a reboot, when all that start by themselves have: the addresses of the others are free."""
+        await self._sandboxes.endpoints.release_held()
+
     # -- what explanations ask
 
     def live(self) -> SandboxList:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from solva import faults
 from solva.kernel import files
 from solva.store.sqlite import Store
 
@@ -107,6 +108,10 @@ class LayerStore:
     def layer(self, chain: str) -> Layer | None:
         return self._layers.get(chain)
 
+    def chains(self) -> list[str]:
+        """Every chain id."""
+        return list(self._layers)
+
     def relative(self, chain: str) -> str:
         """The layer's directory from ``root``'s parent: ``layers/<n>/fs``."""
         return f"layers/{self._diffs[self._layers[chain].diff_id].number}/fs"
@@ -137,6 +142,7 @@ class LayerStore:
             return known
         number, self._next = self._next, self._next + 1
         os.rename(scratch, self.root / str(number))
+        faults.point("layer: placed")
         diff = Diff(diff_id, number, size, blob, blob_size, media_type)
         self._store.put(DIFF_KIND, diff_id, diff)
         self._diffs[diff_id] = diff
@@ -209,6 +215,7 @@ class LayerStore:
                 self._store.delete(DIFF_KIND, diff.diff_id)
         for chain in chains:
             del self._layers[chain]
+        faults.point("layer: forgotten")
         doomed = []
         for diff in diffs:
             del self._diffs[diff.diff_id]

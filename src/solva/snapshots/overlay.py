@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from isal import isal_zlib
 
+from solva import faults
 from solva.errors import Conflict, InvalidParameter, NotFound, SystemFailure
 from solva.kernel import files, mount
 from solva.snapshots.changes import Change, changes
@@ -62,8 +63,9 @@ class Snapshotter:
         for name in os.listdir(self._active):
             if name not in self._snapshots:
                 await asyncio.to_thread(self._discard, self._active / name)
+        known = {chain[7:23] for chain in self._layers.chains()}
         for name in os.listdir(self._init):
-            if name.startswith("."):
+            if name.startswith(".") or (name != "scratch" and name not in known):
                 await asyncio.to_thread(self._discard, self._init / name)
 
     async def prepare(self, key: str, parents: tuple[str, ...], *, init: bool = True) -> None:
@@ -87,6 +89,7 @@ class Snapshotter:
                 path = directory / name
                 path.mkdir(exist_ok=True)
                 path.chmod(mode)
+            faults.point("snapshot: made")
             self._store.put(SNAPSHOT_KIND, key, snapshot)
         except BaseException as error:
             del self._snapshots[key]
@@ -135,6 +138,7 @@ class Snapshotter:
         if key in self._snapshots:
             self._store.delete(SNAPSHOT_KIND, key)
             del self._snapshots[key]
+        faults.point("snapshot remove: forgotten")
         try:
             await asyncio.to_thread(self._discard, self._active / key)
         except OSError as error:
@@ -186,6 +190,7 @@ class Snapshotter:
                     os.rename(self.upper(snapshot.key), directory / "fs")
                 await asyncio.to_thread(self._content.commit, scratch, blob)
                 self._layers.add_diff(directory, diff_id, size, blob, blob_size, LAYER_TYPE)
+                faults.point("commit: layer")
             except BaseException:
                 await asyncio.to_thread(files.remove_tree, directory)
                 raise

@@ -30,11 +30,18 @@ class LocalDriver:
     def mountpoint(self, name: str) -> Path:
         return self._root / name / "_data"
 
-    async def sweep(self) -> None:
-        """Finish removals that a killed engine began."""
+    async def sweep(self, known: set[str]) -> None:
+        """Finish removals that a killed engine began, and drop the empty directory of a volume that it never recorded.
+        One with something in it stays whoever it belongs to: data is not removed because a record is missing."""
         for name in os.listdir(self._root):
             if name.startswith(".removed-"):
                 await asyncio.to_thread(files.remove_tree, self._root / name)
+            elif name not in known:
+                for path in (self.mountpoint(name), self._root / name):
+                    try:
+                        path.rmdir()
+                    except OSError:
+                        break
 
     def check(self, name: str, options: dict[str, str]) -> None:
         if len(name) == 1:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from solva import faults
 from solva.clock import Clock, rfc3339
 from solva.errors import Conflict, InvalidParameter, NotFound, SolvaError, SystemFailure
 from solva.events.bus import EventBus
@@ -21,6 +22,8 @@ from solva.volumes.drivers import Drivers
 from solva.volumes.local import LocalDriver, needs_mount
 
 VOLUME_KIND = "volume"
+REMOVING_KIND = "volume-removing"
+FILLING_KIND = "volume-filling"      # names of volumes that an image's files are being copied into
 ANONYMOUS = "com.docker.volume.anonymous"
 _LIST_FILTERS = {"dangling", "driver", "label", "name"}
 _PRUNE_FILTERS = {"label", "label!", "all"}
@@ -61,8 +64,21 @@ class VolumeService:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def start(self) -> None:
-        """Finish removals that a killed engine began."""
-        await self._local.sweep()
+        """Finish what a killed engine began: removals; and a copy of an image's files that came half way goes, so that
+        the next use makes it anew."""
+        for volume in self._store.all(REMOVING_KIND, Volume):
+            try:
+                driver = await self._drivers.get(volume.driver)
+                await driver.remove(volume.name, volume.options)
+            except SolvaError as error:
+                _log.warning("volume %s: its removal by the engine before: %s", volume.name, error)
+                if volume.driver == "local":
+                    continue
+            self._store.delete(REMOVING_KIND, volume.name)
+        for name in self._store.all(FILLING_KIND, str):
+            await asyncio.to_thread(_empty, self._local.mountpoint(name))
+            self._store.delete(FILLING_KIND, name)
+        await self._local.sweep(set(self._volumes))
 
     # -- reading
 
@@ -199,10 +215,12 @@ class VolumeService:
             if found is None:
                 by.check(name, options or {})
                 await by.create(name, options)
+                faults.point("volume create: made")
         except SolvaError as error:
             raise type(error)(f"create {name}: {error}") from error
         volume = Volume(name, self._clock.time_ns(), labels, options, by.name)
         self._store.put(VOLUME_KIND, name, volume)
+        faults.point("volume create: recorded")
         self._volumes[name] = volume
         self._bus.publish("volume", "create", name, {"driver": by.name})
         return self._wire(volume, found, by.scope)
@@ -220,17 +238,24 @@ class VolumeService:
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
         known = self._volumes.pop(name, None)      # nobody takes it from here on
-        self._store.delete(VOLUME_KIND, name)
+        with self._store.transaction():
+            self._store.put(REMOVING_KIND, name, volume)
+            self._store.delete(VOLUME_KIND, name)
+        faults.point("volume remove: noted")
         try:
             driver = await self._drivers.get(volume.driver)
             await driver.remove(name, volume.options)
+            faults.point("volume remove: gone")
         except SolvaError as error:
             if not force or volume.driver == "local":
                 if known is not None:
                     self._volumes[name] = known
-                    self._store.put(VOLUME_KIND, name, known)
+                    with self._store.transaction():
+                        self._store.put(VOLUME_KIND, name, known)
+                        self._store.delete(REMOVING_KIND, name)
                 raise type(error)(f"remove {name}: {error}") from error
             _log.warning("volume %s is forgotten, its driver said: %s", name, error)
+        self._store.delete(REMOVING_KIND, name)
         self._locks.pop(name, None)
         self._paths.pop(name, None)
         self._bus.publish("volume", "destroy", name, {"driver": volume.driver})
@@ -306,11 +331,19 @@ class VolumeService:
         filesystem by the caller), and its owner and mode. Nothing happens when either side does not fit."""
         target = self.mountpoint(name)
         async with self._locks.setdefault(name, asyncio.Lock()):
+            volume = self._volumes.get(name)
+            if volume is not None and volume.driver == "local" and not needs_mount(volume.options or {}):
+                if any(target.iterdir()):
+                    return
+                self._store.put(FILLING_KIND, name, name)
+            faults.point("volume fill: noted")
             try:
                 await asyncio.to_thread(_populate, source, target)
             except OSError as error:
                 raise SystemFailure(
                     f"failed to populate volume {name}: {(error.strerror or str(error)).lower()}") from error
+            finally:
+                self._store.delete(FILLING_KIND, name)
 
 
 def _populate(source: Path, target: Path) -> None:
@@ -323,9 +356,14 @@ def _populate(source: Path, target: Path) -> None:
     try:
         files.copy_tree(source, target)
     except BaseException:      # half a copy would pass for content the next time
+        _empty(target)
+        raise
+
+
+def _empty(target: Path) -> None:
+    if target.is_dir():
         for entry in list(target.iterdir()):
             files.remove_tree(entry)
-        raise
 
 
 def _truth(filters: Filters, key: str) -> bool:
