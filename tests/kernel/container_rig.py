@@ -54,6 +54,11 @@ class Networks:
     def sandbox(self, sandbox_id: str) -> Sandbox | None:
         return self.live.get(sandbox_id)
 
+    def sandbox_ids(self) -> list[str]:
+        return list(self.live)
+
+    async def release_held(self) -> None: ...
+
 
 class Snapshots:
     """overlayfs on one base directory."""
@@ -82,6 +87,9 @@ class Snapshots:
     async def remove(self, key: str) -> None:
         await self.unmount(key)
         shutil.rmtree(self.root / key)
+
+    def keys(self) -> list[str]:
+        return []
 
     async def changes(self, key: str) -> list[Any]:
         return []
