@@ -86,8 +86,8 @@ class _Checker:
                 continue
             idle = self.disabled.get(dependency)
             why = "" if idle is None else f" (it is of a profile that is not active: {', '.join(idle['profiles'])})"
-            raise self.invalid(f'service "{name}" depends on undefined service "{dependency}"{why}'
-                               f"{self.near(dependency, self.services)}", *place, "depends_on", dependency)
+            raise self.invalid(f'service "{name}" depends on undefined service "{dependency}"'
+                               f"{why or self.near(dependency, self.services)}", *place, "depends_on", dependency)
         mode = entry.get("network_mode") or ""
         if mode.startswith("service:") and mode[8:] not in self.services:
             raise ComposeError(f"{self.at(*place, 'network_mode')}service \"{mode[8:]}\" not found for network_mode "

@@ -79,14 +79,14 @@ def _grown(chain: Chain, step: tuple[str, str]) -> Chain:
 def _services_of(file: str, name: str, base: str, options: LoadOptions, at: str) -> tuple[dict[str, Any], Document]:
     """The services of another file, long forms, their paths from this project's directory."""
     from solva.compose.load.files import load_document
-    from solva.compose.load.include import directory_of
+    from solva.compose.load.include import directory_of, fetched
 
-    if paths.is_remote_file(file):
-        raise ComposeError(f"{at}: extends from a remote file is not supported: {file}")
-    local = paths.absolute(file, options.directory)
+    remote = fetched(file, at) if paths.is_remote_file(file) else None
+    local = remote.file if remote is not None else paths.absolute(file, options.directory)
     if not os.path.isfile(local):
         raise ComposeError(f"{at}: cannot extend service \"{name}\": open {local}: no such file or directory")
-    inner = options.inside(directory_of(local, options.directory), os.path.dirname(local), options.environment)
+    base_directory = remote.root if remote is not None else directory_of(local, options.directory)
+    inner = options.inside(base_directory, os.path.dirname(local), options.environment)
     content, document = load_document(local, inner)
     services = content.get("services")
     if not isinstance(services, dict):

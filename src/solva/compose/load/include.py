@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from solva.compose.load.options import LoadOptions
+    from solva.compose.load.remote import Remote
 
 _SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
@@ -35,11 +36,8 @@ def apply_include(content: dict[str, Any], options: LoadOptions, chain: tuple[st
 def _included(entry: dict[str, Any], options: LoadOptions, chain: tuple[str, ...], at: str) -> dict[str, Any]:
     from solva.compose.load.files import load_model
 
-    files = []
-    for item in _texts(entry.get("path"), at):
-        if paths.is_remote_file(item):
-            raise ComposeError(f"{at}: include of a remote file is not supported: {item}")
-        files.append(paths.absolute(item, options.directory))
+    named = _texts(entry.get("path"), at)
+    files = [_local(item, options, at) for item in named]
     if not files or not all(files):
         raise ComposeError(f"{at}: include without a path")
     for item in files:
@@ -50,7 +48,10 @@ def _included(entry: dict[str, Any], options: LoadOptions, chain: tuple[str, ...
         raise ComposeError("include cycle detected:\n" + chain[0] + "\n include "
                            + "\n include ".join((*chain[1:], files[0])))
     given = entry.get("project_directory") or ""
-    if given:
+    remote = paths.is_remote_file(named[0])
+    if remote:
+        relative = directory = paths.absolute(given, options.directory) if given else os.path.dirname(files[0])
+    elif given:
         relative = given if os.path.isabs(given) else directory_of(given, options.directory)
         directory = paths.absolute(given, options.directory)
     else:
@@ -59,6 +60,26 @@ def _included(entry: dict[str, Any], options: LoadOptions, chain: tuple[str, ...
     environment = {**_environment(entry, directory, options, at), **options.environment}
     inner = options.inside(relative, directory, environment)
     return load_model(files, inner, chain)
+
+
+def _local(item: str, options: LoadOptions, at: str) -> str:
+    """The absolute path of an included file; a remote one is fetched."""
+    if not paths.is_remote_file(item):
+        if "://" in item:
+            raise ComposeError(f"{at}: {item}: no such file, and no remote one that can be had: a git repository's URL "
+                               "over http ends in .git, an artifact of a registry begins with oci://")
+        return paths.absolute(item, options.directory)
+    return fetched(item, at).file
+
+
+def fetched(item: str, at: str) -> Remote:
+    """A remote file brought here; its complaint begins with the place that names it."""
+    from solva.compose.load.remote import fetch
+
+    try:
+        return fetch(item)
+    except ComposeError as error:
+        raise ComposeError(f"{at}: {error}") from None
 
 
 def directory_of(path: str, base: str) -> str:

@@ -6,6 +6,7 @@ import os
 
 from solva.compose.errors import ComposeError
 from solva.compose.load import dotenv
+from solva.compose.load.paths import is_remote_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,15 +20,20 @@ NOT_FOUND = "no configuration file provided: not found"
 
 
 class Location:
-    """The answer: files (absolute, ``-`` for standard input), directory, environment."""
+    """The answer: files (absolute, ``-`` for standard input), directory, environment.
 
-    __slots__ = ("env_files", "environment", "files", "working_dir")
+    ``paths_from``: what relative paths in the files start from: ``working_dir``, or the first remote file's directory.
+    """
 
-    def __init__(self, files: list[str], working_dir: str, environment: dict[str, str], env_files: list[str]) -> None:
+    __slots__ = ("env_files", "environment", "files", "paths_from", "working_dir")
+
+    def __init__(self, files: list[str], working_dir: str, environment: dict[str, str], env_files: list[str],
+                 paths_from: str = "") -> None:
         self.files = files
         self.working_dir = working_dir
         self.environment = environment
         self.env_files = env_files
+        self.paths_from = paths_from or working_dir
 
 
 def locate(files: list[str], directory: str, env_files: list[str], process: Mapping[str, str], cwd: str) -> Location:
@@ -36,7 +42,8 @@ def locate(files: list[str], directory: str, env_files: list[str], process: Mapp
     ``process`` is the shell's environment; it wins over every env file. No file at all is an empty ``files``.
     """
     base = os.path.abspath(os.path.join(cwd, directory)) if directory else ""
-    named = [item if item == "-" else os.path.abspath(os.path.join(cwd, item)) for item in files]
+    remote = [item for item in files if is_remote_file(item)]
+    named = [item if item == "-" or item in remote else os.path.abspath(os.path.join(cwd, item)) for item in files]
     environment = dict(process)
     environment.setdefault("PWD", cwd)
     used = _add_env_files(environment, env_files, base or _directory(named) or cwd, process, cwd)
@@ -46,11 +53,18 @@ def locate(files: list[str], directory: str, env_files: list[str], process: Mapp
         named = _search(base or cwd)
     working_dir = base or _directory(named) or cwd
     used += [item for item in _add_env_files(environment, env_files, working_dir, process, cwd) if item not in used]
-    return Location(named, working_dir, environment, used)
+    if not remote:
+        return Location(named, working_dir, environment, used)
+    from solva.compose.load.remote import fetch
+
+    local = [fetch(item).file if item in remote else item for item in named]
+    return Location(local, working_dir, environment, used, os.path.dirname(fetch(remote[0]).file))
 
 
 def _directory(files: list[str]) -> str:
-    return next((os.path.dirname(item) for item in files if item != "-"), "")
+    """Of the first file; none ("") where that is a remote one."""
+    first = next((item for item in files if item != "-"), "")
+    return os.path.dirname(first) if os.path.isabs(first) else ""
 
 
 def _add_env_files(environment: dict[str, str], env_files: list[str], directory: str, process: Mapping[str, str],

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from solva.compose.load.tree import Path
 
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
-_RESOURCE = ("oci://", *_REMOTE)
 
 
 def is_remote(context: str) -> bool:
@@ -22,8 +21,12 @@ def is_remote(context: str) -> bool:
 
 
 def is_remote_file(path: str) -> bool:
-    """Whether a compose file that ``include`` or ``extends`` names is elsewhere (git, OCI)."""
-    return path.startswith(_RESOURCE)
+    """Whether a compose file that ``-f``, ``include`` or ``extends`` names is elsewhere (git, OCI)."""
+    if ":" not in path and not path.startswith("github.com/"):
+        return False
+    from solva.compose.load.remote import is_remote as elsewhere
+
+    return elsewhere(path)
 
 
 def home(path: str) -> str:

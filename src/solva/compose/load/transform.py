@@ -8,7 +8,8 @@ from solva.compose.attributes.convert import placed
 from solva.compose.attributes.short import short_port, short_volume
 from solva.compose.attributes.units import text
 from solva.compose.errors import ComposeError
-from solva.compose.load.tree import descend, dotted, rules, walk
+from solva.compose.load import unique
+from solva.compose.load.tree import child, descend, dotted, rules, walk
 from solva.compose.load.unique import kind
 
 TYPE_CHECKING = False
@@ -231,6 +232,31 @@ def _external(value: Any, path: Path, warn: Callable[[str], None]) -> Any:
 def set_defaults(content: dict[str, Any]) -> dict[str, Any]:
     """``content`` with what long forms leave unsaid, in place."""
     result: dict[str, Any] = walk(content, _DEFAULTS)
+    return result
+
+
+def null_lists(value: Any, *, everything: bool, node: Node | None = None) -> Any:
+    """``value`` with null for each empty list below ``x-`` keys, and elsewhere with ``everything``, in place.
+
+    So Docker Compose prints them as JSON: an empty list stays one only where repeats are looked for (``node``).
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inner = everything or key.startswith("x-")
+            value[key] = null_lists(item, everything=inner, node=child(node, key))
+    elif isinstance(value, list):
+        if not value:
+            return None if everything and (node is None or None not in node) else value
+        for index, item in enumerate(value):
+            value[index] = null_lists(item, everything=everything, node=child(node, "[]"))
+    return value
+
+
+def kept_lists() -> Node:
+    """The places where `null_lists` leaves an empty list alone."""
+    result = rules(unique.RULES)
+    service: Node = result["services"]["*"]
+    del service["environment"], service["build"]["args"]
     return result
 
 

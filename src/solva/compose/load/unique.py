@@ -100,7 +100,7 @@ _NAMED = ("networks.*.labels", "networks.*.ipam.options", *(f"services.*.{name}"
     "annotations", "build.args", "build.additional_contexts", "build.tags", "build.labels", "cap_add", "cap_drop",
     "deploy.labels", "dns", "dns_opt", "dns_search", "environment", "labels", "links", "networks.*.aliases",
     "networks.*.link_local_ips", "profiles", "sysctls", "tmpfs")))
-PLACES = rules({
+RULES = {
     **{place: _by(_name) for place in _NAMED},
     "services.*.configs": _by(_mounted("")),
     "services.*.devices": _by(_device),
@@ -109,4 +109,5 @@ PLACES = rules({
     "services.*.ports": _by(_port),
     "services.*.secrets": _by(_mounted("/run/secrets")),
     "services.*.volumes": _by(_volume),
-})
+}
+PLACES = rules(RULES)

@@ -122,17 +122,22 @@ class Checker:
         known = shape.get("properties", {})
         patterns = shape.get("patternProperties", {})
         closed = shape.get("additionalProperties", True) is False
+        strange = []
         for key, item in value.items():
             below = known.get(key)
             matched = [below] if below is not None else []
             matched += [inner for pattern, inner in patterns.items() if re.search(pattern, key)]
             if not matched and closed:
-                yield Problem((*path, key), f"additional properties '{key}' not allowed{suggestion(key, known)}",
-                              len(path) + 1)
+                strange.append(key)
             for inner in matched:
                 problem = self.find(inner, item, (*path, key))
                 if problem is not None:
                     yield problem
+        if strange:
+            named = ", ".join(f"'{key}'{suggestion(key, known)}" for key in strange[:-1])
+            last = f"'{strange[-1]}' not allowed{suggestion(strange[-1], known)}"
+            yield Problem((*path, strange[0]), f"additional properties {named}{', ' if named else ''}{last}",
+                          len(path) + 1)
 
     def items(self, shape: Schema, value: list[Any], path: Path) -> Iterator[Problem]:
         if shape.get("uniqueItems"):

@@ -103,13 +103,34 @@ def parse_all(text: str, file: str) -> list[Document]:
                     documents.append(_Builder(events, file).document())
             break
         except yaml.MarkedYAMLError as error:
-            at = _flow_colon(error, text)
-            if at < 0:
+            mended = _mended(error, text)
+            if mended == text:
                 raise _syntax_error(error, file) from None
-            text = text[:at] + _COLON + text[at + 1:]
+            text = mended
         except (yaml.YAMLError, ValueError) as error:
             raise ComposeError(f"failed to parse {file}: yaml: {error}") from None
     return [document for document in documents if document.value is not None or len(documents) > 1]
+
+
+def _mended(error: yaml.MarkedYAMLError, text: str) -> str:
+    """``text`` with what libyaml refuses and Go's YAML takes replaced at the error; as it is where there is no such."""
+    at = _flow_colon(error, text)
+    if at >= 0:
+        return text[:at] + _COLON + text[at + 1:]
+    if error.problem == "found character that cannot start any token" and error.problem_mark is not None:
+        return _tab_comment(error.problem_mark.line, text)
+    return text
+
+
+def _tab_comment(line: int, text: str) -> str:
+    """Tabs before a comment are spaces where the line above is a comment too."""
+    lines = text.splitlines(keepends=True)
+    before = next((item for item in reversed(lines[:line]) if item.strip()), "")
+    if not lines[line].lstrip(" \t").startswith("#") or not before.lstrip(" \t").startswith("#"):
+        return text
+    comment = lines[line].lstrip(" \t")
+    lines[line] = " " * (len(lines[line]) - len(comment)) + comment
+    return "".join(lines)
 
 
 def _flow_colon(error: yaml.MarkedYAMLError, text: str) -> int:

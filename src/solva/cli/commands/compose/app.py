@@ -169,7 +169,7 @@ class App:
         profiles = tuple(self.options.many("profile")) or tuple(
             item.strip() for item in location.environment.get("COMPOSE_PROFILES", "").split(","))
         environment = {**location.environment, "COMPOSE_PROJECT_NAME": name}
-        return LoadOptions(location.working_dir, environment, name=name, profiles=profiles, **{"warn": warn, **changes})
+        return LoadOptions(location.paths_from, environment, name=name, profiles=profiles, **{"warn": warn, **changes})
 
     def project(self, services: Iterable[str] = (), *, keep_env_files: bool = False,
                 keep_label_files: bool = True, **changes: Any) -> Project:

@@ -72,7 +72,10 @@ def _project(app: App, options: Options) -> str:
             for name, service in project.services.items()})
     document = render.document(_images_only(project) if lock else project, as_json=form == "json")
     if form == "json":
-        return render.go_json(render.for_json(render.escaped(document)), indent=2) + "\n"
+        from solva.compose.load.transform import null_lists
+
+        shown = null_lists(render.for_json(render.escaped(document)), everything=False)
+        return render.go_json(shown, indent=2) + "\n"
     from solva.compose.yamlout import dump
 
     if lock:
@@ -135,7 +138,11 @@ def _model(app: App, options: Options) -> str:
         content = {"services": {name: {key: value for key, value in entry.items() if key == "image"}
                                 for name, entry in content["services"].items()}}
     shown = render.plain(content)
-    return render.go_json(shown, indent=2) + "\n" if form == "json" else dump(shown)
+    if form == "yaml":
+        return dump(shown)
+    from solva.compose.load.transform import kept_lists, null_lists
+
+    return render.go_json(null_lists(shown, everything=True, node=kept_lists()), indent=2) + "\n"
 
 
 def _services(app: App, options: Options) -> str:
