@@ -37,7 +37,7 @@ from solva.ids import new_id
 if TYPE_CHECKING:
     from solva.build.git import GitSource
 
-PARALLEL = 2
+PARALLEL = max(2, 2 * (os.cpu_count() or 1))     # stages wait for more than processors
 ContextSource = Path | Callable[[], Awaitable[Path]]
 
 
