@@ -18,8 +18,10 @@ def town(engine: LiveEngine) -> Iterator[LiveEngine]:
     """Containers on networks of several kinds."""
     boxes = {
         "why-a": ("why-app",), "why-b": ("why-app", "-p", "18490:80", "-p", "127.0.0.1:18491:80", "-p", "18492:82"),
-        "why-far": ("why-other",), "why-in": ("why-int",), "why-one": ("why-apart",), "why-two": ("why-apart",),
+        "why-far": ("why-other",), "why-in": ("why-int",),
+        "why-one": ("why-apart", "--expose", "80"), "why-two": ("why-apart",),
         "why-plain": ("bridge",), "why-plainer": ("bridge",), "why-none": ("none",), "why-gone": ("why-app",),
+        "why-linked": ("why-apart", "--link", "why-one:x"),
     }
     networks = {"why-app": (), "why-other": (), "why-int": ("--internal",),
                 "why-apart": ("-o", "com.docker.network.bridge.enable_icc=false")}
@@ -52,6 +54,7 @@ def failed(answer: dict[str, Any]) -> str:
 @pytest.mark.parametrize(("source", "target"), [
     ("why-a", "why-b:80"), ("host", "why-b:80"), ("why-a", "host:18490"), ("why-far", "host:18490"),
     ("why-b", "why-b:82"), ("host", "127.0.0.1:18491"), ("why-a", "tasks.why-b:80"), ("why-b", "host:18490"),
+    ("why-linked", "why-one:80"),
 ])
 def test_what_is_reachable_takes_a_packet(town: LiveEngine, source: str, target: str) -> None:
     answer = why(town, source, target, "--packet")

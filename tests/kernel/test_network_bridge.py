@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,19 @@ from solva.kernel import links, netns, sysctl
 from solva.kernel.netlink import Netlink
 from solva.networks.model import EndpointConfig, PortMapping, Sandbox, SandboxConfig
 from solva.networks.service import NetworkService
-from support.netrig import QuietNames, ask, ask_from, close, fresh_host, identifier, lan_machine, make, serve, stop
+from support.netrig import (
+    QuietNames,
+    ask,
+    ask_all,
+    ask_from,
+    close,
+    fresh_host,
+    identifier,
+    lan_machine,
+    make,
+    serve,
+    stop,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 HOST, MACHINE, HOST6, MACHINE6 = "192.0.2.1", "192.0.2.9", "2001:db8::1", "2001:db8::9"
@@ -98,22 +111,30 @@ def test_gateway_modes(machine: int, tmp_path: Path) -> None:
     async def body(service: NetworkService) -> None:
         want = {"nat": (False, HOST), "nat-unprotected": (True, HOST), "routed": (False, "own")}
         lan = serve_at(machine, 7000)
+        servers, questions, expected = [lan], {}, {}
         for number, (mode, (unpublished, source)) in enumerate(want.items(), 1):
             await service.create(NetworkCreate(name=mode, options={BRIDGE + "gateway_mode_ipv4": mode}))
             sandbox = await attach(service, number, mode, ports=(PortMapping(80, host_port=39080 + number),))
             address = sandbox.endpoints[0].ipv4
-            servers = [serve(sandbox.netns, port) for port in (80, 81)]
-            try:
-                assert (ask_from(machine, address, 81) == MACHINE) is unpublished, mode
-                assert (ask_from(machine, address, 80) == MACHINE) is (mode != "nat"), mode
-                assert (ask_from(machine, HOST, 39080 + number) == MACHINE) is (mode != "routed"), mode
-                assert ask_from(sandbox.netns, MACHINE, 7000) == (address if source == "own" else source), mode
-                assert [port.host_port for port in sandbox.ports if ":" not in port.host_ip] == [
-                    0 if mode == "routed" else 39080 + number], mode
-            finally:
-                for server in servers:
-                    stop(server)
-        stop(lan)
+            servers += [serve(sandbox.netns, port) for port in (80, 81)]
+            for what, question, seen in (
+                    ("unpublished", (machine, address, 81), MACHINE if unpublished else ""),
+                    ("its address", (machine, address, 80), MACHINE if mode != "nat" else ""),
+                    ("published", (machine, HOST, 39080 + number), MACHINE if mode != "routed" else ""),
+                    ("out", (sandbox.netns, MACHINE, 7000), address if source == "own" else source)):
+                questions[f"{mode}: {what}"], expected[f"{mode}: {what}"] = question, seen
+            assert [port.host_port for port in sandbox.ports if ":" not in port.host_ip] == [
+                0 if mode == "routed" else 39080 + number], mode
+            ping = ["nsenter", f"--net=/proc/self/fd/{machine}", "busybox", "ping", "-c", "1", "-W", "2", address]
+            if mode == "routed":
+                done = await asyncio.to_thread(subprocess.run, ping, capture_output=True, check=False,
+                                               pass_fds=(machine,))
+                assert done.returncode == 0
+        try:
+            assert ask_all(questions) == expected
+        finally:
+            for server in servers:
+                stop(server)
         await service.create(NetworkCreate(name="isolated", internal=True,
                                            options={BRIDGE + "gateway_mode_ipv4": "isolated"}))
         one, two = await attach(service, 11, "isolated"), await attach(service, 12, "isolated")
@@ -142,14 +163,49 @@ def test_between_containers(machine: int, tmp_path: Path) -> None:
             one, two = await attach(service, 1, network), await attach(service, 2, network)
             server = serve(two.netns, 80)
             try:
-                assert bool(ask_from(one.netns, two.endpoints[0].ipv4, 80)) is between, network
-                assert bool(ask_from(one.netns, MACHINE, 7000)) is out, network
-                assert ask(two.endpoints[0].ipv4, 80), network      # the host reaches both
+                seen = ask_all({"between": (one.netns, two.endpoints[0].ipv4, 80), "out": (one.netns, MACHINE, 7000),
+                                "host": (None, two.endpoints[0].ipv4, 80)})
+                assert {what: bool(answer) for what, answer in seen.items()} == {
+                    "between": between, "out": out, "host": True}, network
             finally:
                 stop(server)
             for number in (1, 2):
                 await service.detach(identifier(number))
         stop(lan)
+
+    run(tmp_path, body)
+
+
+def test_links_where_containers_are_kept_apart(machine: int, tmp_path: Path) -> None:
+    """Of a linked container the exposed ports are reached, and by its partner alone; with its next address, too."""
+    async def body(service: NetworkService) -> None:
+        for name, options in (("apart", {}), ("open", {BRIDGE + "gateway_mode_ipv4": "nat-unprotected"}),
+                              ("inner", {})):
+            await service.create(NetworkCreate(name=name, internal=name == "inner",
+                                               options={BRIDGE + "enable_icc": "false"} | options))
+            async def target(network: str = name) -> tuple[Sandbox, list[socket.socket]]:
+                there = await service.attach(SandboxConfig(id=identifier(1), name="c1", exposed=((80, "tcp"),),
+                                                           endpoints=(EndpointConfig(network),)))
+                return there, [serve(there.netns, port) for port in (80, 81)]
+
+            db, servers = await target()
+            linked = await attach(service, 2, name, links=("c1:db",))
+            other = await attach(service, 3, name)
+            for _ in range(2 if name == "apart" else 1):
+                address = db.endpoints[0].ipv4
+                assert ask_all({"linked": (linked.netns, address, 80), "not exposed": (linked.netns, address, 81),
+                                "other": (other.netns, address, 80)}) == {
+                    "linked": linked.endpoints[0].ipv4, "not exposed": "", "other": ""}, name
+                for server in servers:
+                    stop(server)
+                await service.detach(identifier(1))
+                db, servers = await target()
+            for server in servers:
+                stop(server)
+            assert str(service._firewall).count(f". {db.endpoints[0].ipv4} . tcp . 80") == 1
+            for number in (1, 2, 3):
+                await service.detach(identifier(number))
+            assert "saddr . tcp" not in str(service._firewall)
 
     run(tmp_path, body)
 

@@ -162,7 +162,13 @@ def sandbox_config(core: Core, container: Container) -> SandboxConfig:
                              "host" if mode == "host" else "none", (), (), dns, tuple(host.extra_hosts))
     endpoints = tuple(endpoint_config(core, name, each) for name, each in container.endpoints.items())
     return SandboxConfig(container.id, container.name, config.hostname, config.domainname, "bridge", endpoints,
-                         tuple(port_mappings(container)), dns, tuple(host.extra_hosts))
+                         tuple(port_mappings(container)), dns, tuple(host.extra_hosts), _exposed(container))
+
+
+def _exposed(container: Container) -> tuple[tuple[int, str], ...]:
+    """What linked containers may call."""
+    ports = [pair for key in container.config.exposed_ports for pair in expand_port(key)]
+    return tuple(dict.fromkeys((*ports, *(split_port(key) for key in container.host_config.port_bindings))))
 
 
 def port_mappings(container: Container) -> list[PortMapping]:

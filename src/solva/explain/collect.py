@@ -173,7 +173,9 @@ class Collector:
             gateway=gateway, named=self._networks.named(record.id), internal=record.internal, rules=rules,
             host_addresses=_reachable_host(kernel.of(rules.interface)) if rules else (), mode=mode,
             subnets=tuple(pool.subnet for pool in record.pools),
-            host_access=record.options.get("solva.host_access", "").lower() in ("true", "1"))
+            host_access=record.options.get("solva.host_access", "").lower() in ("true", "1"),
+            linked=tuple((link.address, link.proto, link.port) for link in self._networks.links()
+                         if link.source in (endpoint.ipv4, endpoint.ipv6)))
 
     # -- the machine
 

@@ -47,7 +47,8 @@ class Published:
 class Place:
     """A container's place on a network. ``bridge`` "" where the driver has none; ``attached``: the link is there and
     its outer end is a port of the bridge; ``gateway``: it is a way out; ``host_access``: the host has a link of its
-    own to it, where the kernel would keep them apart (macvlan); ``subnets``: the network's, CIDR."""
+    own to it, where the kernel would keep them apart (macvlan); ``subnets``: the network's, CIDR; ``linked``: address,
+    protocol and port of what links let it call where containers are kept apart."""
 
     network: str
     driver: str
@@ -64,6 +65,7 @@ class Place:
     host_addresses: tuple[str, ...] = ()
     mode: str = ""
     host_access: bool = False
+    linked: tuple[tuple[str, str, int], ...] = ()
     subnets: tuple[str, ...] = ()
 
     def address(self, version: int) -> str:

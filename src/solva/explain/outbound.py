@@ -112,11 +112,12 @@ def _neighbours(walk: Walk, place: Place, version: int) -> None:
     if rules is None or not walk.machine.bridged:
         walk.ok("rules", "packets between two ports of a bridge pass no rules here")
         return
-    if not rules.icc:
+    if not rules.icc and (walk.address, walk.question.proto, walk.question.port) not in place.linked:
         raise walk.fail("rules", f"network {place.network} keeps its containers apart (enable_icc=false)",
                         f"network {place.network} was created with enable_icc=false: its containers do not reach "
                         "one another",
-                        "use a network without -o com.docker.network.bridge.enable_icc=false")
+                        "use a network without -o com.docker.network.bridge.enable_icc=false, or link them (--link) "
+                        "and --expose the port")
     walk.foreign(Packet("forward", place.bridge, place.bridge, place.address(version) or walk.address, walk.address,
                         walk.question.proto, walk.question.port), place.bridge)
     walk.ok("rules", f"traffic within {place.network} is accepted")

@@ -86,7 +86,8 @@ class DnsConfig:
 class SandboxConfig:
     """A network namespace to be made. ``id``: 64 hex digits, the container's; ``name``: its name without a slash.
 
-    ``mode`` "bridge" means endpoints of any driver. The first endpoint becomes eth0.
+    ``mode`` "bridge" means endpoints of any driver. The first endpoint becomes eth0. ``exposed``: port and protocol of
+    what sandboxes that are linked to this one may call where others may not.
     """
 
     id: str
@@ -98,6 +99,7 @@ class SandboxConfig:
     ports: tuple[PortMapping, ...] = ()
     dns: DnsConfig = DnsConfig()
     extra_hosts: tuple[str, ...] = ()
+    exposed: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

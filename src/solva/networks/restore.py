@@ -15,6 +15,7 @@ from solva.kernel import links, netns
 from solva.networks import files, namespace, publish
 from solva.networks import names as naming
 from solva.networks import sandboxes as kinds
+from solva.networks.linked import link_rules
 from solva.networks.model import Endpoint, Sandbox
 from solva.networks.sandboxes import Sandboxes, Services
 
@@ -64,7 +65,8 @@ async def repair(services: Services, sandboxes: Sandboxes) -> None:
     rules = {net.network.id: found for net in services.catalog.all()
              if (found := services.catalog.rules(net)) is not None}
     ports = {sandbox.id: publish.port_rules(sandbox, sandboxes.endpoints.rules) for sandbox in sandboxes.all()}
-    await services.firewall.reset(rules, {key: value for key, value in ports.items() if value})
+    await services.firewall.reset(rules, {key: value for key, value in ports.items() if value},
+                                  link_rules(sandboxes.all(), sandboxes.endpoints.rules))
 
 
 async def _mend(services: Services, sandboxes: Sandboxes, sandbox: Sandbox) -> None:

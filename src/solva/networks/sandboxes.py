@@ -24,6 +24,7 @@ from solva.networks.drivers.bridge import HOST_BINDING
 from solva.networks.endpoints import Endpoints
 from solva.networks.firewall.nftables import Firewall
 from solva.networks.host import Host, failure
+from solva.networks.linked import link_rules
 from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Peer, PublishedPort, Sandbox, SandboxConfig
 from solva.networks.namespace import Namespace
 from solva.networks.portmap.relay import Carried, Relay
@@ -148,6 +149,9 @@ class Sandboxes:
             faults.point("attach: names")
             self.files.relink(sandbox, [other for other in self._all.values() if other.id != sandbox.id])
             self._keep(sandbox)
+            if kept is None:
+                undo.callback(self._forget, sandbox.id)
+            await self._link()
             undo.pop_all()
         for endpoint in sandbox.endpoints:
             self._publish_event("connect", endpoint, sandbox)
@@ -309,7 +313,7 @@ class Sandboxes:
                 return
             problems: list[Exception] = []
             await _each(problems, self._s.firewall.set_ports(sandbox_id, ()), self._s.names.remove(sandbox_id),
-                        self._unpublish(sandbox), self.relay.drop(f"{sandbox_id}|"))
+                        self._unpublish(sandbox), self.relay.drop(f"{sandbox_id}|"), self._link())
             self.ports.release(sandbox_id)
             faults.point("detach: ports")
             for endpoint in sandbox.endpoints:
@@ -375,6 +379,8 @@ class Sandboxes:
             self.files.follow(before, after)
             faults.point("connect: names")
             self._keep(after)
+            undo.callback(self._keep, before)
+            await self._link()
             undo.pop_all()
             await self._part(surplus, after, inside)
         self._publish_event("connect", endpoint, after)
@@ -421,6 +427,8 @@ class Sandboxes:
             undo.callback(self.files.follow, after, before)
             self.files.follow(before, after)
             self._keep(after)
+            undo.callback(self._keep, before)
+            await self._link()
             undo.pop_all()
             problems = await self._part(gone, after, inside)
             faults.point("disconnect: left")
@@ -468,6 +476,14 @@ class Sandboxes:
     def adopt(self, sandbox: Sandbox) -> None:
         """A live sandbox of an engine before this one."""
         self._keep(sandbox)
+
+    async def _link(self) -> None:
+        """What links let through, after any change of who is there."""
+        await self._s.firewall.set_links(link_rules(self._all.values(), self.endpoints.rules))
+
+    def _forget(self, sandbox_id: str) -> None:
+        self._s.store.delete(KIND, sandbox_id)
+        self._all.pop(sandbox_id, None)
 
     def _keep(self, sandbox: Sandbox) -> None:
         self._s.store.put(KIND, sandbox.id, sandbox)

@@ -18,12 +18,13 @@ from solva.networks.catalog import Catalog
 from solva.networks.drivers.base import DriverNetwork, NetworkDriver, NoPlugins, PluginFinder, SpansHosts
 from solva.networks.firewall.forwarding import Forwarding
 from solva.networks.firewall.nftables import Firewall
-from solva.networks.firewall.ruleset import BridgeRules
+from solva.networks.firewall.ruleset import BridgeRules, LinkRule
 from solva.networks.firewall.watch import RuleWatch
 from solva.networks.host import Host
 from solva.networks.ipam.addresses import IPNetwork
 from solva.networks.ipam.default import DefaultIpam
 from solva.networks.ipam.subnets import DEFAULT_SOURCES, PoolSource, unique_local
+from solva.networks.linked import link_rules
 from solva.networks.model import DnsConfig, Endpoint, EndpointConfig, Network, Peer, PortMapping, Sandbox, SandboxConfig
 from solva.networks.obstacles import Obstacles
 from solva.networks.registry import Registry
@@ -34,6 +35,7 @@ Texts: TypeAlias = list[str]            # aliases, for a method named ``list`` h
 Prefixes: TypeAlias = list[IPNetwork]
 Filters: TypeAlias = dict[str, list[str]]
 DriverNetworks: TypeAlias = list[DriverNetwork]
+Links: TypeAlias = tuple[LinkRule, ...]
 SandboxList: TypeAlias = list[Sandbox]
 Hosts: TypeAlias = list[tuple[str, str]]
 Users: TypeAlias = list[tuple[Sandbox, Endpoint]]
@@ -231,6 +233,10 @@ class NetworkService:
     def rules(self, network_id: str) -> BridgeRules | None:
         """The firewall's part of a network."""
         return self._catalog.rules(self._catalog.find(network_id))
+
+    def links(self) -> Links:
+        """What links let through on networks whose containers do not reach each other."""
+        return link_rules(self._sandboxes.all(), self._sandboxes.endpoints.rules)
 
     def named(self, network_id: str) -> bool:
         """Whether a network has a name service."""

@@ -51,6 +51,8 @@ def _pools(record: Network) -> list[dict[str, Any]] | None:
         if pool.aux:
             row["AuxiliaryAddresses"] = dict(pool.aux)
         rows.append(row)
+    if not rows and record.ipam_driver == "null" and record.enable_ipv4 and not record.config_only:
+        return [{"Subnet": "0.0.0.0/0"}]      # what Docker shows of a network without addresses of its own
     if not rows:
         return None if record.predefined else []
     return rows

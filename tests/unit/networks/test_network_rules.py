@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from solva.networks.firewall import table
-from solva.networks.firewall.ruleset import BridgeRules, PortRule, build
+from solva.networks.firewall.ruleset import BridgeRules, LinkRule, PortRule, build
 
 GOLDEN = Path(__file__).with_name("golden_rules.nft")
 DEFAULT = BridgeRules("solva0", "172.17.0.0/16")
@@ -16,10 +16,11 @@ PORTS = (
     PortRule("udp", "127.0.0.1", 5353, "172.17.0.2", 53),
     PortRule("tcp", "0.0.0.0", 0, "10.9.0.2", 443),
 )
+LINKS = (LinkRule("10.9.0.3", "10.9.0.2", "tcp", 443),)
 
 
 def test_the_whole_table_is_the_golden_file() -> None:
-    assert str(build("solva", [DEFAULT, DUAL, INTERNAL, ROUTED], PORTS, ["eth0"])) == GOLDEN.read_text()
+    assert str(build("solva", [DEFAULT, DUAL, INTERNAL, ROUTED], PORTS, ["eth0"], links=LINKS)) == GOLDEN.read_text()
 
 
 def test_no_difference_is_no_transaction() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from solva.errors import SystemFailure
 from solva.kernel.nft import Nft
 from solva.networks.firewall import ruleset, table
-from solva.networks.firewall.ruleset import BridgeRules, PortRule
+from solva.networks.firewall.ruleset import BridgeRules, LinkRule, PortRule
 from solva.networks.host import Host
 
 
@@ -21,13 +21,15 @@ class Firewall:
         self._lock = asyncio.Lock()
         self._networks: dict[str, BridgeRules] = {}
         self._ports: dict[str, tuple[PortRule, ...]] = {}
+        self._links: tuple[LinkRule, ...] = ()
         self._guarded: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._current = ruleset.build(host.table, (), ())
 
-    async def reset(self, networks: Mapping[str, BridgeRules], ports: Mapping[str, tuple[PortRule, ...]]) -> None:
+    async def reset(self, networks: Mapping[str, BridgeRules], ports: Mapping[str, tuple[PortRule, ...]],
+                    links: tuple[LinkRule, ...] = ()) -> None:
         """Put the whole table in place of whatever is there."""
         async with self._lock:
-            self._networks, self._ports = dict(networks), dict(ports)
+            self._networks, self._ports, self._links = dict(networks), dict(ports), links
             self._current = self._wanted()
             await self._commit(table.rebuild(self._current))
 
@@ -64,6 +66,19 @@ class Firewall:
                 self._ports = before
                 raise
 
+    async def set_links(self, links: tuple[LinkRule, ...]) -> None:
+        """All that links let through, of every sandbox."""
+        if links == self._links:
+            return
+        before, self._links = self._links, links      # at once: calls are in the order of what they were told
+        async with self._lock:
+            try:
+                await self._change()
+            except BaseException:
+                if self._links is links:
+                    self._links = before
+                raise
+
     async def guard(self, guarded4: Sequence[str], guarded6: Sequence[str]) -> None:
         """Interfaces between which nothing is forwarded (``forwarding.py``)."""
         async with self._lock:
@@ -88,7 +103,7 @@ class Firewall:
 
     def _wanted(self) -> table.Table:
         ports = [rule for rules in self._ports.values() for rule in rules]
-        return ruleset.build(self._host.table, list(self._networks.values()), ports, *self._guarded)
+        return ruleset.build(self._host.table, list(self._networks.values()), ports, *self._guarded, self._links)
 
     async def _change(self) -> None:
         wanted = self._wanted()

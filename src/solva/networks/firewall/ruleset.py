@@ -48,6 +48,16 @@ class PortRule:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class LinkRule:
+    """One container may call another's port on a network whose containers do not reach each other."""
+
+    source: str
+    address: str
+    proto: str
+    port: int
+
+
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
@@ -58,9 +68,10 @@ def _into(network: BridgeRules) -> Chain:
     rules: list[str] = []
     if network.icc:
         rules.append(f'iifname "{network.interface}" accept')
+    else:
+        rules += [f"{ip} saddr . {ip} daddr . {_KEY} @linked{version} accept"
+                  for subnet, ip, version in ((network.subnet4, "ip", 4), (network.subnet6, "ip6", 6)) if subnet]
     if network.internal:
-        if not network.icc:
-            return Chain(name, ("drop",))
         return Chain(name, (*rules, "drop"))
     if network.trusted:
         rules.append(f"iifname {{ {_quoted(network.trusted)} }} accept")
@@ -68,11 +79,12 @@ def _into(network: BridgeRules) -> Chain:
         if not subnet:
             continue
         ip = "ip" if version == 4 else "ip6"
+        outside = "" if network.icc else f'iifname != "{network.interface}" '
         if mode == UNPROTECTED:
-            rules.append(f"meta nfproto ipv{version} accept")
+            rules.append(f"{outside}meta nfproto ipv{version} accept")
         elif mode == ROUTED:
-            rules.append("meta l4proto icmp accept" if version == 4 else "meta l4proto ipv6-icmp accept")
-            rules.append(f"{ip} daddr . {_KEY} @open{version} accept")
+            rules.append(outside + ("meta l4proto icmp accept" if version == 4 else "meta l4proto ipv6-icmp accept"))
+            rules.append(f"{outside}{ip} daddr . {_KEY} @open{version} accept")
         else:
             rules.append(f"ct status dnat {ip} daddr . {_KEY} @open{version} accept")
     return Chain(name, (*rules, "drop"))
@@ -108,9 +120,11 @@ def _ports(ports: Sequence[PortRule]) -> dict[str, dict[str, str]]:
 
 
 def build(name: str, networks: Sequence[BridgeRules], ports: Sequence[PortRule],
-          guarded4: Sequence[str] = (), guarded6: Sequence[str] = ()) -> Table:
+          guarded4: Sequence[str] = (), guarded6: Sequence[str] = (), links: Sequence[LinkRule] = ()) -> Table:
     """``guarded``: interfaces between which nothing was forwarded before the engine turned forwarding on."""
     maps = _ports(ports)
+    linked = {version: {f"{link.source} . {link.address} . {link.proto} . {link.port}": "" for link in links
+                        if (":" in link.address) == (version == 6)} for version in (4, 6)}
     rows = (
         Set("bridges", "ifname", {f'"{n.interface}"': "" for n in networks}),
         Set("guarded4", "ifname", {f'"{i}"': "" for i in guarded4}),
@@ -122,6 +136,8 @@ def build(name: str, networks: Sequence[BridgeRules], ports: Sequence[PortRule],
         Set("at6", "ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service", maps["at6"]),
         Set("open4", "ipv4_addr . inet_proto . inet_service", maps["open4"]),
         Set("open6", "ipv6_addr . inet_proto . inet_service", maps["open6"]),
+        Set("linked4", "ipv4_addr . ipv4_addr . inet_proto . inet_service", linked[4]),
+        Set("linked6", "ipv6_addr . ipv6_addr . inet_proto . inet_service", linked[6]),
         Set("into", "ifname : verdict", {f'"{n.interface}"': f"jump into_{n.interface}" for n in networks}),
         Set("from", "ifname : verdict", {f'"{n.interface}"': f"jump from_{n.interface}" for n in networks
                                          if n.internal}),
