@@ -35,7 +35,7 @@ class Hosts:
 _HOSTS: dict[str, Hosts] = {}
 
 
-def _iperf3() -> list[str]:
+def iperf3() -> list[str]:
     if shutil.which("iperf3"):
         return ["iperf3"]
     if (swarm.PEER_ROOT / "usr/bin/iperf3").exists():
@@ -47,7 +47,7 @@ def _prepare(side: Side) -> None:
     reason = cluster.missing_cluster() if side.name == "solva" else swarm.missing_swarm()
     if reason:
         raise CannotMeasure(reason)
-    hosts = _HOSTS[side.name] = Hosts(_iperf3())
+    hosts = _HOSTS[side.name] = Hosts(iperf3())
     root = Path(tempfile.mkdtemp(prefix=f"overlay-{side.name}-", dir=side.folder))
     hosts.stack.callback(shutil.rmtree, root, ignore_errors=True)
     if side.name == "solva":
@@ -68,7 +68,7 @@ def _prepare(side: Side) -> None:
                                           check=False).returncode == 0, "the containers reach each other")
 
 
-def _throughput(server: list[str], client: list[str], address: str) -> float:
+def throughput(server: list[str], client: list[str], address: str) -> float:
     listening = subprocess.Popen([*server, "-s", "-1", "-p", "5299"], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL)
     try:
@@ -86,12 +86,12 @@ def _throughput(server: list[str], client: list[str], address: str) -> float:
 
 def _overlay(side: Side) -> float:
     hosts = _HOSTS[side.name]
-    return _throughput(hosts.inner[1], hosts.inner[0], hosts.address)
+    return throughput(hosts.inner[1], hosts.inner[0], hosts.address)
 
 
 def _underlay(side: Side) -> float:
     hosts = _HOSTS[side.name]
-    return _throughput(hosts.outer[1], hosts.outer[0], "10.203.0.12")
+    return throughput(hosts.outer[1], hosts.outer[0], "10.203.0.12")
 
 
 def _cleanup(side: Side) -> None:
