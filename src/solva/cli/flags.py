@@ -141,7 +141,8 @@ def parse(command: Command, argv: list[str]) -> Options:
             _set(options, found, value)
         else:
             index = _letters(options, by_letter, word, argv, index)
-    _check_arity(command, options.args)
+    if not values.get("help"):      # of verbs whose -h is something else: nothing more is needed to show help
+        _check_arity(command, options.args)
     return options
 
 

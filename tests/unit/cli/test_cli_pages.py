@@ -58,6 +58,8 @@ def test_exit_statuses_of_wrong_command_lines(capsys: pytest.CaptureFixture[str]
     assert run(["--foo"]) == 125
     assert run(["network", "foo"]) == 1
     assert run(["ps", "--help"]) == 0
+    assert run(["run", "--help"]) == 0
+    assert run(["container", "create", "--help"]) == 0
     assert run([]) == 0
     assert run(["network"]) == 0
 
