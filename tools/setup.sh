@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 packages="crun conmon nftables libnftables1 iproute2 uidmap docker-registry mmdebstrap busybox-static python3-venv \
 iptables tini procps curl ca-certificates debian-archive-keyring"
-[ "${1:-}" = tests ] && packages="$packages chromium containernetworking-plugins etcd-server"
+[ "${1:-}" = tests ] && packages="$packages chromium containernetworking-plugins etcd-server wireguard-tools wireguard-go"
 missing=""
 for name in $packages; do
     dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"

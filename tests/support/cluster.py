@@ -105,16 +105,18 @@ class Etcd:
 class Lab:
     """``engines``: started; host N (from 1) has the address 10.203.0.1N. Names begin with ``name``."""
 
-    def __init__(self, root: Path, name: str, hosts: int, lease: int, mtu: int = 1500) -> None:
+    def __init__(self, root: Path, name: str, hosts: int, lease: int, mtu: int = 1500, more: str = "") -> None:
         self.root, self.name = root, name
         self._switch, self._store = f"{name}-sw", f"{name}-etcd"
         self._mtu = mtu
+        self._more = more
         self.etcd = Etcd(root, self._store)
         self.engines = [LiveEngine(root / f"host{number}", f"{name}-{number}", config=self._config(number, lease))
                         for number in range(1, hosts + 1)]
 
     def _config(self, number: int, lease: int) -> str:
-        return (f'[cluster]\nurl = "etcd://{STORE}:{PORT}"\nadvertise = "{self.address(number)}"\nlease = {lease}\n')
+        return (f'[cluster]\nurl = "etcd://{STORE}:{PORT}"\nadvertise = "{self.address(number)}"\nlease = {lease}\n'
+                f"{self._more}")
 
     @staticmethod
     def address(number: int) -> str:
@@ -161,9 +163,11 @@ class Lab:
 
 
 @contextmanager
-def lab(root: Path, name: str, hosts: int = 2, lease: int = 4, *, start: bool = True, mtu: int = 1500) -> Iterator[Lab]:
-    """A running cluster with busybox on every host; everything of it is gone afterwards."""
-    made = Lab(root, name, hosts, lease, mtu)
+def lab(root: Path, name: str, hosts: int = 2, lease: int = 4, *, start: bool = True, mtu: int = 1500,
+        more: str = "") -> Iterator[Lab]:
+    """A running cluster with busybox on every host; everything of it is gone afterwards. ``more``: lines of the table
+    [cluster]."""
+    made = Lab(root, name, hosts, lease, mtu, more)
     try:
         made.build()
         made.etcd.start()

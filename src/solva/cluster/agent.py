@@ -6,29 +6,34 @@ starts it, and talks to it over a socket: one JSON object a line, one answer a l
     {"do": "status"}                    what ``Agent.status`` says
     {"do": "sync", "revision": N}       when the tables are those of revision N or later
     {"do": "beat"}                      when the host is registered and its endpoints are those of the files
+    {"do": "tunnel"}                    when this host's WireGuard link is there
     {"do": "stop"}                      gives the lease back, then the process ends
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from solva.cluster import files, names, plane
 from solva.cluster.etcd import Etcd, EtcdError
 from solva.cluster.files import Config
 from solva.cluster.keeper import Keeper
 from solva.cluster.state import State
+from solva.cluster.tunnel import Tunnel
 from solva.cluster.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 RECONCILE_SECONDS = 5.0
 _SYNC_SECONDS = 2.0
+T = TypeVar("T")
 
 
 class Agent:
@@ -43,6 +48,7 @@ class Agent:
         self._watcher = Watcher(self._etcd, State(), self._due.set)
         self._keeper = Keeper(run, config, self._etcd, self._watcher)
         self._thread = ThreadPoolExecutor(1, "plane")
+        self._tunnel = Tunnel(run, config)
         self._turn = asyncio.Lock()
         self._repaired = 0
 
@@ -101,10 +107,17 @@ class Agent:
             wired = plane.networks(self._run_root)
             known = {network: row for network in wired if (row := state.ready(network)) is not None}
             problems: list[OSError] = []
-            for network in known:
+            # The file's word and the store's: neither can make an encrypted network a plain one.
+            encrypted = {network for network, row in files.networks(self._run_root).items() if row.encrypted}
+            try:
+                found += await self._blocking(lambda: self._tunnel.reconcile(bool(encrypted), state.tunnels(here)))
+            except OSError as error:      # the networks in plain must not suffer
+                problems.append(error)
+            for network, row in known.items():
                 try:
-                    found += await asyncio.get_running_loop().run_in_executor(
-                        self._thread, plane.reconcile, self._run_root, network, state.tables(network, here))
+                    found += await self._blocking(functools.partial(
+                        plane.reconcile, self._run_root, network, state.tables(network, here),
+                        encrypted=row.encrypted or network in encrypted))
                 except OSError as error:      # the other networks must not suffer
                     problems.append(error)
             await names.publish(self._run_root, wired, {
@@ -112,6 +125,9 @@ class Agent:
             if problems:
                 raise problems[0]
             return found
+
+    async def _blocking(self, action: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
     # -- requests
 
@@ -137,12 +153,17 @@ class Agent:
             if not await self._watcher.reached(int(request["revision"]), _SYNC_SECONDS):
                 raise EtcdError(self._watcher.problem or "the watch is behind")
             await self._reconcile()
+        elif verb == "tunnel":
+            async with self._turn:
+                await self._blocking(self._tunnel.up)
         elif verb == "beat":
             await self._keeper.beat()
         elif verb == "stop":
             try:
                 await self._keeper.end()
             finally:
+                async with self._turn:
+                    await self._blocking(self._tunnel.remove)
                 self._ended.set()
         elif verb != "status":
             raise ValueError(f"unknown request {verb!r}")

@@ -2,6 +2,7 @@
 
     config.json                 Config: servers, this host's id and address
     lease.json                  the host's lease in etcd
+    tunnel                      the network namespace of the WireGuard link (tunnel.py)
     networks/NETWORK.json       NetworkRow of a network that this host takes part in
     endpoints/ENDPOINT.json     Local: an endpoint of this host
 """
@@ -14,15 +15,26 @@ from typing import TypeVar
 
 import msgspec
 
-from solva.cluster.rows import EndpointRow, NetworkRow
+from solva.cluster.rows import EndpointRow, HostRow, NetworkRow
 
 T = TypeVar("T", bound=msgspec.Struct)
-PROTOCOL = 1
+PROTOCOL = 2
 """Of the agent's socket and these files: a living agent of another number is replaced."""
 
 
+class Tunnel(msgspec.Struct, frozen=True, kw_only=True):
+    """How this host does WireGuard. ``program``: ``kernel``, or one that serves such links. ``key``: the public one;
+    the private one is in ``key_file``, and nowhere else. ``port``: UDP."""
+
+    program: str
+    key: str
+    key_file: str
+    port: int
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """``host``: the engine's id, the same for ever. ``mtu``: of the link that has ``address``. ``lease``: seconds."""
+    """``host``: the engine's id, the same for ever. ``mtu``: of the link that has ``address``. ``lease``: seconds.
+    ``tunnel`` None: this host takes no part in encrypted networks, and ``no_tunnel`` says why."""
 
     servers: tuple[tuple[str, int], ...]
     host: str
@@ -31,6 +43,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     lease: int
     port: int
+    tunnel: Tunnel | None = None
+    no_tunnel: str = ""
+
+    def host_row(self) -> HostRow:
+        """This host, as it is registered."""
+        tunnel = self.tunnel
+        return HostRow(address=self.address, mtu=self.mtu, name=self.name, key=tunnel.key if tunnel else "",
+                       key_port=tunnel.port if tunnel else 0)
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,6 @@ from solva.cluster import files, rows
 from solva.cluster.etcd import Etcd, EtcdError, LeaseGone, Unreachable
 from solva.cluster.files import Config, Lease, Local
 from solva.cluster.registration import Taken, register
-from solva.cluster.rows import HostRow
 from solva.cluster.watcher import Watcher
 
 _log = logging.getLogger(__name__)
@@ -86,8 +85,7 @@ class Keeper:
     async def _register(self) -> None:
         config = self._config
         lease = await self._etcd.grant(config.lease)
-        row = HostRow(address=config.address, mtu=config.mtu, name=config.name)
-        await self._take_over(lease, rows.text(row))
+        await self._take_over(lease, rows.text(config.host_row()))
         files.write(files.lease_path(self._run), Lease(id=lease, servers=config.servers))
         self.lease = lease
         await self._watcher.resync()
@@ -111,8 +109,8 @@ class Keeper:
         state, here = self._watcher.state, self._config.host
         wanted = files.locals_(self._run)
         registered = {placed.id: (network, placed.row) for network, placed in state.of_host(here)}
-        if here not in state.hosts:
-            row = HostRow(address=self._config.address, mtu=self._config.mtu, name=self._config.name)
+        row = self._config.host_row()
+        if state.hosts.get(here) != row:      # gone, or of an agent before us that was told otherwise
             await self._put([], [store.put(rows.host_key(here), rows.text(row), self.lease)])
         for endpoint, (network, _) in registered.items():
             if endpoint not in wanted:

@@ -101,7 +101,13 @@ class Membership:
 
     def host_row(self) -> HostRow:
         """This host, as it is registered."""
-        return HostRow(address=self.config.address, mtu=self.config.mtu, name=self.config.name)
+        return self.config.host_row()
+
+    async def tunnel(self, network: str, row: NetworkRow) -> None:
+        """This host's WireGuard link is there, for as long as it takes part in an encrypted network. SystemFailure
+        with the reason when it cannot be had."""
+        files.write(files.network_path(self.run, network), row)
+        await self._agent.ask("tunnel")
 
     # -- networks
 

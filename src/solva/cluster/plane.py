@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from solva.cluster import rows
 from solva.cluster.state import Tables
 from solva.kernel import links, netlink, netns, sysctl, vxlan
 from solva.kernel.netlink import Netlink, NetlinkError, Request
@@ -25,10 +26,12 @@ _BUSY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """How VXLAN packets of this host go: from which address and to which port."""
+    """How VXLAN packets of this host go: from which address, to which port, by which pinned namespace (None: the
+    host's own)."""
 
     address: str
     port: int = vxlan.PORT
+    namespace: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def make(run: Path, network: str, vni: int, mtu: int, underlay: Underlay) -> Non
     host's network namespace: the outer packets are sent there."""
     path = folder(run) / network
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    host = Netlink()
+    host = _outside(underlay)
     try:
         if netns.pinned(path):
             _mend(path, vni, mtu, underlay, host)
@@ -70,6 +73,19 @@ def make(run: Path, network: str, vni: int, mtu: int, underlay: Underlay) -> Non
             os.close(descriptor)
     finally:
         host.close()
+
+
+def _outside(underlay: Underlay) -> Netlink:
+    """A socket in the namespace that the outer packets go by."""
+    if underlay.namespace is None:
+        return Netlink()
+    if not netns.pinned(underlay.namespace):
+        raise OSError(19, "the WireGuard tunnel of this host is gone")
+    descriptor = netns.open_pinned(underlay.namespace)
+    try:
+        return netns.run(descriptor, Netlink)
+    finally:
+        os.close(descriptor)
 
 
 def _furnish(descriptor: int, vni: int, mtu: int, underlay: Underlay, host: Netlink) -> int:
@@ -181,11 +197,30 @@ def difference(index: int, have: Tables, want: Tables) -> list[Request]:
     return requests
 
 
-def reconcile(run: Path, network: str, want: Tables) -> int:
-    """Make the kernel's tables of a network what they should be; how many entries were not."""
+class Plain(OSError):
+    """Packets of an encrypted network would have gone out in plain."""
+
+
+def check_encrypted(wire: Wire, want: Tables) -> None:
+    """Plain unless the link sends from a tunnel's address, and to such only; a link that does not is taken away."""
+    local = vxlan.local_address(wire.netlink, wire.vxlan)
+    if not local or not rows.is_tunnel(local):
+        _delete_link(wire, VXLAN)
+        raise Plain(1, f"the VXLAN link of an encrypted network sent from {local or 'no address'}, not through the "
+                       "tunnel: it has been taken away")
+    for entry in want.forwards:
+        if not rows.is_tunnel(entry.host):
+            raise Plain(1, f"packets of an encrypted network would have gone to {entry.host} in plain")
+
+
+def reconcile(run: Path, network: str, want: Tables, *, encrypted: bool = False) -> int:
+    """Make the kernel's tables of a network what they should be; how many entries were not. Plain: see
+    ``check_encrypted``."""
     with open_wire(run, network) as wire:
         if wire is None:
             return 0
+        if encrypted:
+            check_encrypted(wire, want)
         requests = difference(wire.vxlan, tables(wire), want)
         for start in range(0, len(requests), _BATCH):
             try:

@@ -12,6 +12,8 @@ Other tools may read this; the form is kept. Unknown fields are ignored.
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 from typing import Any
 
 import msgspec
@@ -23,25 +25,32 @@ ADDRESSES = f"{ROOT}addresses/"
 ENDPOINTS = f"{ROOT}endpoints/"
 CURSORS = f"{ROOT}cursors/"
 ALLOCATION = f"{ROOT}allocation"
+TUNNELS = ipaddress.IPv6Network("fd5a:9c1e:70b4:e0::/64")
+"""Addresses of the hosts inside their WireGuard tunnels (``tunnel.py``)."""
 
 
 class HostRow(msgspec.Struct, frozen=True, kw_only=True):
-    """``address``: where its VXLAN packets go. ``mtu``: of the underlay link there, 0 unknown. ``name``: for people."""
+    """``address``: where its VXLAN packets go. ``mtu``: of the underlay link there, 0 unknown. ``name``: for people.
+    ``key``, ``key_port``: its public WireGuard key and UDP port; "" and 0 when it has no WireGuard."""
 
     address: str
     mtu: int = 0
     name: str = ""
+    key: str = ""
+    key_port: int = 0
 
 
 class NetworkRow(msgspec.Struct, frozen=True, kw_only=True):
     """``record``: the engine's own, the same on every host. ``pending``: being created, not to be used yet. ``flood``:
-    broadcasts and multicasts go to all hosts. ``host``: where it was created."""
+    broadcasts and multicasts go to all hosts. ``encrypted``: its packets go through the hosts' tunnels only. ``host``:
+    where it was created."""
 
     name: str
     vni: int
     mtu: int = 0
     subnets: tuple[str, ...] = ()
     flood: bool = False
+    encrypted: bool = False
     pending: bool = False
     host: str = ""
     record: dict[str, Any] = {}
@@ -73,6 +82,17 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
 def text(row: msgspec.Struct) -> str:
     """A row as it stands in etcd: equal rows give equal texts."""
     return msgspec.json.encode(row, order="deterministic").decode()
+
+
+def tunnel_address(host: str) -> str:
+    """The one of a host inside the tunnels: it follows from its id, so that no host can claim another's."""
+    number = int.from_bytes(hashlib.sha256(host.encode()).digest()[:8], "big")
+    return str(TUNNELS[number or 1])
+
+
+def is_tunnel(address: str) -> bool:
+    """Whether a host is addressed inside its tunnel. ValueError for what is no address."""
+    return ipaddress.ip_address(address) in TUNNELS
 
 
 def host_key(host: str) -> str:

@@ -6,6 +6,7 @@ store (tests/unit/cluster/test_state.py).
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -15,7 +16,9 @@ import msgspec
 from solva.cluster import rows
 from solva.cluster.etcd import Batch, Row, Snapshot
 from solva.cluster.rows import EndpointRow, HostRow, NetworkRow
+from solva.kernel import wireguard
 from solva.kernel.vxlan import EVERYBODY, Forward, Neighbour
+from solva.kernel.wireguard import Peer
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -104,9 +107,26 @@ class State:
                     yield network, placed
 
     def peers(self, network: str, here: str) -> list[Placed]:
-        """Endpoints on other hosts that can be reached: their host is registered."""
+        """Endpoints on other hosts that can be reached: their host is registered, and has a tunnel if the network's
+        packets go through it."""
         return [placed for placed in self.of_network(network) if placed.row.host != here
-                and placed.row.host in self.hosts]
+                and self._target(network, placed.row.host)]
+
+    def _target(self, network: str, host: str) -> str:
+        """Where packets for a host go, "" for nowhere. Of an encrypted network that is never its plain address."""
+        row, found = self.networks.get(network), self.hosts.get(host)
+        if found is None:
+            return ""
+        if row is not None and row.encrypted:
+            return rows.tunnel_address(host) if _has_tunnel(found) else ""
+        return found.address
+
+    def tunnels(self, here: str) -> list[Peer]:
+        """The other hosts, as this host's WireGuard link has to know them."""
+        own = self.hosts.get(here)
+        return [Peer(row.key, wireguard.endpoint(row.address, row.key_port), rows.tunnel_address(host))
+                for host, row in sorted(self.hosts.items())
+                if host != here and _has_tunnel(row) and (own is None or row.key != own.key)]
 
     def tables(self, network: str, here: str) -> Tables:
         """What ``here`` has to know to reach all endpoints of other hosts."""
@@ -116,7 +136,7 @@ class State:
                for address in placed.row.addresses}
         for placed in self.peers(network, here):
             mac = placed.row.mac.lower()
-            macs.setdefault(mac, self.hosts[placed.row.host].address)
+            macs.setdefault(mac, self._target(network, placed.row.host))
             for address in placed.row.addresses:
                 if address not in own:
                     addresses.setdefault(address, mac)
@@ -125,6 +145,15 @@ class State:
         if row is not None and row.flood:
             forwards |= {Forward(EVERYBODY, host) for host in macs.values()}
         return Tables(frozenset(forwards), frozenset(Neighbour(*pair) for pair in addresses.items()))
+
+
+def _has_tunnel(row: HostRow) -> bool:
+    """Nobody's bad row may make the others' peers be refused."""
+    try:
+        ipaddress.ip_address(row.address)
+    except ValueError:
+        return False
+    return wireguard.is_key(row.key) and 0 < row.key_port < 65536
 
 
 def _decode(row: Row | None, kind: type[T]) -> T | None:

@@ -6,30 +6,36 @@ import ipaddress
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from solva.cluster import etcd
-from solva.cluster.files import Config
+from solva.cluster.files import Config, Tunnel
 from solva.errors import InvalidParameter
-from solva.kernel import links, vxlan
+from solva.kernel import links, vxlan, wireguard
 from solva.kernel.netlink import Netlink
 
 LEASE_SECONDS = 15
+WIREGUARD_PORT = 51821      # 51820 is often an administrator's own
 _SHORTEST, _LONGEST = 2, 3600
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """``url``: etcd://HOST:PORT[,...]. ``advertise``: an address of this host that the others reach, or the name of the
-    interface that has it; "" is the one that leads to etcd. ``lease``: seconds after which a dead host's entries go."""
+    interface that has it; "" is the one that leads to etcd. ``lease``: seconds after which a dead host's entries go.
+    ``wireguard``: who encrypts: ``kernel``, or a program that serves WireGuard links (wireguard-go)."""
 
     url: str
     advertise: str = ""
     lease: int = LEASE_SECONDS
     port: int = vxlan.PORT
+    wireguard: str = wireguard.KERNEL
+    wireguard_port: int = WIREGUARD_PORT
 
 
-def resolve(settings: ClusterSettings, host: str) -> Config:
-    """What the agent works with; ``host`` is the engine's id. InvalidParameter says what is wrong and what there is."""
+def resolve(settings: ClusterSettings, host: str, data: Path) -> Config:
+    """What the agent works with; ``host`` is the engine's id, ``data`` where it keeps its WireGuard key.
+    InvalidParameter says what is wrong and what there is."""
     try:
         servers = etcd.parse_url(settings.url)
     except ValueError as error:
@@ -43,8 +49,22 @@ def resolve(settings: ClusterSettings, host: str) -> Config:
     finally:
         kernel.close()
     link, address = _advertised(settings.advertise or _source(servers), found)
+    tunnel, no_tunnel = _tunnel(settings, data)
     return Config(servers=servers, host=host, address=address, mtu=link.mtu, name=os.uname().nodename,
-                  lease=settings.lease, port=settings.port)
+                  lease=settings.lease, port=settings.port, tunnel=tunnel, no_tunnel=no_tunnel)
+
+
+def _tunnel(settings: ClusterSettings, data: Path) -> tuple[Tunnel | None, str]:
+    """How this host encrypts, or why it cannot."""
+    try:
+        refusal = wireguard.refusal(settings.wireguard)
+        if refusal:
+            return None, refusal
+        path = data / "cluster" / "wireguard.key"
+        return Tunnel(program=settings.wireguard, key=wireguard.own_key(path), key_file=str(path),
+                      port=settings.wireguard_port), ""
+    except OSError as error:
+        return None, error.strerror or str(error)
 
 
 def _source(servers: tuple[etcd.Server, ...]) -> str:

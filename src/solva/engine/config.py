@@ -21,6 +21,8 @@ url = "etcd://192.0.2.10:2379"
 advertise = "192.0.2.21"        # or an interface; without it the address that leads to etcd
 lease = 15                      # seconds after which a dead host's endpoints are gone
 port = 4789                     # of the VXLAN packets, the same on all hosts
+wireguard = "kernel"            # who encrypts: or "wireguard-go", a program that does it outside the kernel, slower
+wireguard_port = 51821          # of the encrypted packets
 ```
 """
 
@@ -35,6 +37,7 @@ from typing import Any
 
 from solva.engine.cluster import ClusterSettings
 from solva.errors import InvalidParameter
+from solva.kernel import vxlan, wireguard
 from solva.plugins import discovery
 from solva.plugins.finder import Settings as PluginSettings
 
@@ -73,7 +76,7 @@ class Config:
 _TOP = {"data_root", "run_root", "socket", "stop_deaf", "debug", "registry", "network", "plugins", "cluster"}
 _REGISTRY = {"mirrors", "insecure"}
 _NETWORK = {"bip", "default_address_pools", "dns", "dns_search", "dns_options", "dns_query_log"}
-_CLUSTER = {"url", "advertise", "lease", "port"}
+_CLUSTER = {"url", "advertise", "lease", "port", "wireguard", "wireguard_port"}
 _PLUGINS = {"directories", "timeout", "volume_timeout"}
 
 
@@ -146,11 +149,14 @@ def _cluster(file: Path, table: dict[str, Any], url: str | None, advertise: str 
             raise InvalidParameter("the engine is told how it takes part in a cluster, but not in which: --cluster "
                                    f"etcd://HOST:PORT (url in the table [cluster] of {file}) is missing")
         return None
-    numbers = {key: table[key] for key in ("lease", "port") if key in table}
+    numbers = {key: table[key] for key in ("lease", "port", "wireguard_port") if key in table}
     for key, value in numbers.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65536:
             raise InvalidParameter(f"{file}: cluster.{key} is {value!r}; it must be a number from 1 to 65535")
-    return ClusterSettings(url, advertise, **numbers)
+    encrypting = _text(file, "cluster.wireguard", table.get("wireguard", wireguard.KERNEL))
+    if numbers.get("wireguard_port") == numbers.get("port", vxlan.PORT):
+        raise InvalidParameter(f"{file}: cluster.wireguard_port is that of the VXLAN packets")
+    return ClusterSettings(url, advertise, wireguard=encrypting, **numbers)
 
 
 def _check(file: Path, prefix: str, table: dict[str, Any], known: set[str]) -> None:

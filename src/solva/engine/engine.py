@@ -102,7 +102,8 @@ class Engine:
     def _membership(self) -> Membership | None:
         if self._config.cluster is None:
             return None
-        return Membership(self._config.run_root, cluster.resolve(self._config.cluster, self._identity()))
+        return Membership(self._config.run_root, cluster.resolve(
+            self._config.cluster, self._identity(), self._config.data_root))
 
     def _network_plugins(self, host: Host, plugins: Plugins, membership: Membership | None) -> NetworkPlugins:
         if membership is None:

@@ -74,11 +74,14 @@ def add_bridge(name: str, *, mac: str = "", mtu: int = 0) -> Request:
     return Request(_NEWLINK, F_CREATE | F_EXCL, b"".join(body), f"create bridge {name}")
 
 
-def add_link(name: str, kind: str) -> Request:
-    """A link of a kind that needs no more than a name, down. How the kernel refuses says whether it knows the kind."""
-    info = netlink.attr_nest(_LINKINFO, netlink.attr(_INFO_KIND, kind.encode()))
-    return Request(_NEWLINK, F_CREATE | F_EXCL, _info() + netlink.attr_text(_IFNAME, name) + info,
-                   f"create {kind} link {name}")
+def add_link(name: str, kind: str, *, netns: int = -1) -> Request:
+    """A link of a kind that needs no more than a name, down; in the namespace of an open descriptor, or here. How the
+    kernel refuses says whether it knows the kind."""
+    body = [_info(), netlink.attr_text(_IFNAME, name)]
+    if netns >= 0:
+        body.append(netlink.attr_u32(_NET_NS_FD, netns))
+    body.append(netlink.attr_nest(_LINKINFO, netlink.attr(_INFO_KIND, kind.encode())))
+    return Request(_NEWLINK, F_CREATE | F_EXCL, b"".join(body), f"create {kind} link {name}")
 
 
 def add_veth(name: str, *, master: int, peer: str, peer_netns: int, peer_mac: str, mtu: int = 0) -> Request:

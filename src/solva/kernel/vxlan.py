@@ -22,7 +22,7 @@ OVERHEAD4, OVERHEAD6 = 50, 70
 EVERYBODY = "00:00:00:00:00:00"
 """The forwarding entry for broadcasts and multicasts; one a host."""
 
-_NEWLINK = 16
+_NEWLINK, _GETLINK = 16, 18
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _IFINFO = struct.Struct("=BxHiII")
 _NDMSG = struct.Struct("=BxxxiHBB")
@@ -65,6 +65,15 @@ def add_vxlan(name: str, *, vni: int, local: str, netns: int, port: int = PORT, 
         netlink.attr(_VX_LOCAL4 if address.version == 4 else _VX_LOCAL6, address.packed))
     body.append(netlink.attr_nest(_LINKINFO, netlink.attr(_INFO_KIND, b"vxlan"), data))
     return Request(_NEWLINK, F_CREATE | F_EXCL, b"".join(body), f"create VXLAN link {name} with number {vni}")
+
+
+def local_address(socket_: Netlink, index: int) -> str:
+    """From which address a VXLAN link sends, "" for none: the kernel's word, whoever has made the link."""
+    request = Request(_GETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"look up link {index}")
+    found = netlink.attributes(socket_.query(request)[0][_IFINFO.size:])
+    data = netlink.attributes(netlink.attributes(found.get(_LINKINFO, b"")).get(_INFO_DATA, b""))
+    packed = data.get(_VX_LOCAL6) or data.get(_VX_LOCAL4)
+    return str(ipaddress.ip_address(packed)) if packed else ""
 
 
 def add_forward(index: int, entry: Forward) -> Request:

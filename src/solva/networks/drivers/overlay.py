@@ -12,19 +12,17 @@ import difflib
 import hashlib
 import ipaddress
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from solva.cluster import plane
+from solva.cluster import plane, rows, tunnel
 from solva.cluster.membership import InUse, Membership
 from solva.cluster.plane import Underlay
 from solva.cluster.rows import EndpointRow, NetworkRow
 from solva.errors import Conflict, Forbidden, InvalidParameter, SolvaError, SystemFailure, Unavailable
-from solva.kernel import links, netns, vxlan
-from solva.kernel.netlink import Netlink
+from solva.kernel import links, vxlan
 from solva.networks.drivers import options as parse
 from solva.networks.drivers.base import DriverNetwork, Interface, Networks, Traits
 from solva.networks.firewall.ruleset import BridgeRules
@@ -179,8 +177,10 @@ class OverlayDriver:
 
     async def allocate_network(self, record: Network) -> Network:
         cluster = self.ipam.cluster
-        if self.parse(record).options.encrypted:
-            raise InvalidParameter(await self._host.call(no_encryption))
+        encrypted = self.parse(record).options.encrypted
+        if encrypted and cluster.config.tunnel is None:
+            raise InvalidParameter("an encrypted overlay network needs WireGuard; without the option its packets would "
+                                   f"travel in plain: {cluster.config.no_tunnel}")
         row = cluster.reserved(record.id)
         if row is None:      # the user has named other address management
             subnets = tuple(pool.subnet for pool in record.pools)
@@ -191,7 +191,7 @@ class OverlayDriver:
         if row is None:
             raise SystemFailure(f"network {record.name}: its reservation has run out; try again")
         mtu = parse.number(record.options, MTU, 0) or min(
-            (host.mtu or _DEFAULT_MTU) - overhead(host.address) for host in
+            (host.mtu or _DEFAULT_MTU) - overhead(host.address, encrypted) for host in
             (*cluster.state.hosts.values(), cluster.host_row()))
         return replace(record, options={**record.options, VNI: str(row.vni)},
                        driver_data={"vni": str(row.vni), "mtu": str(mtu)})
@@ -202,9 +202,10 @@ class OverlayDriver:
         try:
             await cluster.remove(record.id)
         except InUse as error:
-            rows = " ".join(f'name:"{name}" id:"{endpoint[:12]}" host:"{host}"' for name, endpoint, host in error.users)
+            users = " ".join(f'name:"{name}" id:"{endpoint[:12]}" host:"{host}"'
+                             for name, endpoint, host in error.users)
             raise Forbidden(f"error while removing network: network {record.name} has active endpoints "
-                            f"({rows})") from None
+                            f"({users})") from None
         finally:
             self._leaving.discard(record.id)
             self._moved.set()
@@ -222,7 +223,7 @@ class OverlayDriver:
     def _row(self, net: DriverNetwork) -> NetworkRow:
         options: OverlayOptions = net.options
         return NetworkRow(
-            name=net.network.name, vni=options.vni, mtu=options.mtu, flood=options.flood,
+            name=net.network.name, vni=options.vni, mtu=options.mtu, flood=options.flood, encrypted=options.encrypted,
             subnets=tuple(pool.subnet for pool in net.network.pools), host=self.ipam.cluster.config.host,
             record=msgspec.to_builtins(net.network))
 
@@ -244,9 +245,13 @@ class OverlayDriver:
         mac = endpoint.config.mac or derived_mac(endpoint)
         name = self._host.veth_name(endpoint.id)
         run, known = self._host.run, cluster.state.networks.get(record.id)
-        row = known if known is not None and not known.pending else self._row(net)
+        usable = known is not None and not known.pending and known.encrypted == net.options.encrypted
+        row = known if known is not None and usable else self._row(net)
         try:
             async with self._lock(record.id):
+                if net.options.encrypted:
+                    self._check_tunnel(net, cluster)
+                    await cluster.tunnel(record.id, self._row(net))
                 await self._host.call(lambda: self._wire(net, name, endpoint.ifname, inside.descriptor, mac))
             await cluster.register(record.id, row, endpoint.id, self._endpoint_row(endpoint, sandbox, mac))
         except BaseException:
@@ -259,24 +264,34 @@ class OverlayDriver:
         """Blocks. The network's part of this host if it is the first endpoint, and the endpoint's link."""
         options: OverlayOptions = net.options
         run, network = self._host.run, net.network.id
-        plane.make(run, network, options.vni, options.mtu, self._underlay())
+        plane.make(run, network, options.vni, options.mtu, self._underlay(net))
         with plane.open_wire(run, network) as wire:
             if wire is None:
                 raise OSError(19, f"the namespace of network {net.network.name} is gone")
+            if options.encrypted:
+                plane.check_encrypted(wire, plane.tables(wire))
             plane.add_port(wire, name, inner=inner, sandbox=sandbox, mac=mac, mtu=options.mtu)
 
-    def _underlay(self) -> Underlay:
+    def _underlay(self, net: DriverNetwork) -> Underlay:
         config = self.ipam.cluster.config
+        if net.options.encrypted:
+            return Underlay(rows.tunnel_address(config.host), config.port, tunnel.path(self._host.run))
         return Underlay(config.address, config.port)
+
+    def _check_tunnel(self, net: DriverNetwork, cluster: Membership) -> None:
+        if cluster.config.tunnel is None:
+            raise SystemFailure(f"network {net.network.name} is encrypted, and this host cannot take part, since its "
+                                f"packets are never sent in plain: {cluster.config.no_tunnel}")
 
     def _check_mtu(self, net: DriverNetwork, cluster: Membership) -> None:
         """Better an error now than large packets that vanish."""
         config = cluster.config
-        room = (config.mtu or _DEFAULT_MTU) - overhead(config.address)
+        taken = overhead(config.address, net.options.encrypted)
+        room = (config.mtu or _DEFAULT_MTU) - taken
         if net.options.mtu > room:
             raise SystemFailure(
                 f"network {net.network.name} has an MTU of {net.options.mtu}, and this host's link with "
-                f"{config.address} takes {room} (its MTU {config.mtu} less VXLAN's {overhead(config.address)}): "
+                f"{config.address} takes {room} (its MTU {config.mtu} less {taken} for the outer headers): "
                 f"raise the link's MTU, or create the network with -o {MTU}={room}")
 
     async def leave(self, net: DriverNetwork, endpoint: Endpoint, sandbox: Sandbox) -> None:
@@ -307,11 +322,18 @@ class OverlayDriver:
         def body() -> bool:
             if name not in plane.ports(run, network):
                 return False
-            plane.make(run, network, options.vni, options.mtu, self._underlay())
+            plane.make(run, network, options.vni, options.mtu, self._underlay(net))
             return True
 
-        if not await self._host.call(body):
-            return False
+        try:
+            if options.encrypted:
+                await cluster.tunnel(network, self._row(net))
+            if not await self._host.call(body):
+                return False
+        except (SystemFailure, Unavailable, OSError) as error:
+            if not options.encrypted:
+                raise
+            _log.error("network %s: its packets stay where they are: %s", net.network.name, error)
         if cluster.local(endpoint.id) is None:
             cluster.keep(network, self._row(net), endpoint.id, self._endpoint_row(endpoint, sandbox, endpoint.mac))
         return True
@@ -353,8 +375,10 @@ class OverlayDriver:
         return self._locks.setdefault(network, asyncio.Lock())
 
 
-def overhead(address: str) -> int:
-    """What VXLAN takes of the MTU of an underlay that an address belongs to."""
+def overhead(address: str, encrypted: bool = False) -> int:
+    """What the outer headers take of the MTU of an underlay that an address belongs to."""
+    if encrypted:
+        return tunnel.overhead(address) + vxlan.OVERHEAD6
     return vxlan.OVERHEAD4 if ipaddress.ip_address(address).version == 4 else vxlan.OVERHEAD6
 
 
@@ -364,25 +388,3 @@ def derived_mac(endpoint: Endpoint) -> str:
     if endpoint.ipv4:
         return (b"\x02\x42" + ipaddress.IPv4Address(endpoint.ipv4).packed).hex(":")
     return (b"\x02\x42" + hashlib.sha256(endpoint.ipv6.encode()).digest()[:4]).hex(":")
-
-
-def no_encryption() -> str:
-    """Why an encrypted overlay is refused here: it is never carried in plain instead. Blocks."""
-
-    def probe(descriptor: int) -> str:
-        inside = Netlink()
-        try:
-            inside.execute([links.add_link("probe", "wireguard")])
-        except OSError as error:
-            return error.strerror or str(error)
-        finally:
-            inside.close()
-            os.close(descriptor)
-        return ""
-
-    refusal = netns.create(probe)
-    if refusal:
-        return (f"an encrypted overlay network needs WireGuard, which this kernel does not have ({refusal}); without "
-                "the option its packets would travel in plain")
-    return ("encrypted overlay networks are not supported yet, and their packets are not sent in plain instead: put "
-            "the hosts' --advertise addresses on a WireGuard link of your own and leave the option out")
