@@ -28,13 +28,13 @@ def test_file_and_command_line(tmp_path: Path) -> None:
             config.load(file)
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameter, match="not of the form etcd://HOST:PORT"):
-        resolve(ClusterSettings("http://127.0.0.1"), "id")
+        resolve(ClusterSettings("http://127.0.0.1"), "id", tmp_path)
     with pytest.raises(InvalidParameter, match="needs --advertise"):
-        resolve(ClusterSettings("etcd://127.0.0.1"), "id")
+        resolve(ClusterSettings("etcd://127.0.0.1"), "id", tmp_path)
     with pytest.raises(InvalidParameter, match="2 to 3600"):
-        resolve(ClusterSettings("etcd://127.0.0.1", "127.0.0.1", lease=1), "id")
+        resolve(ClusterSettings("etcd://127.0.0.1", "127.0.0.1", lease=1), "id", tmp_path)
 
 
 def test_the_advertised_address() -> None:
