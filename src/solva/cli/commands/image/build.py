@@ -6,6 +6,7 @@ import os
 import sys
 
 from solva.cli.commands.container import values
+from solva.cli.commands.image.buildcontext import REMOTE, dockerfile_path, is_archive
 from solva.cli.errors import CommandError
 from solva.cli.flags import Command, Flag
 from solva.cli.output.progress import show_stream
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _DOCKERFILE_FROM_STDIN = ".dockerfile.stdin"
 _DOCKERFILE_FROM_OUTSIDE = ".dockerfile.outside"
-REMOTE = ("http://", "https://", "git://", "git@", "github.com/", "ssh://")
 
 
 def run(session: Session, options: Options) -> int:
@@ -161,25 +161,6 @@ def _context(options: Options) -> tuple[Iterator[bytes], str]:
             extra[_DOCKERFILE_FROM_OUTSIDE] = file.read()
         return pack(root, _DOCKERFILE_FROM_OUTSIDE, extra), _DOCKERFILE_FROM_OUTSIDE
     return pack(root, inner), inner
-
-
-def is_archive(head: bytes) -> bool:
-    """Whether data that begin with ``head`` are a tar archive, perhaps compressed."""
-    return head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"))
-
-
-def dockerfile_path(root: str, given: str) -> str:
-    """Where the Dockerfile is: as given from here, or within the context; its default names."""
-    if given:
-        candidates = [os.path.abspath(given), os.path.join(root, given)]
-    else:
-        candidates = [os.path.join(root, "Dockerfile"), os.path.join(root, "dockerfile")]
-    for path in candidates:
-        if os.path.isfile(path):
-            folder = os.path.realpath(os.path.dirname(path))
-            return os.path.join(folder, os.path.basename(path))
-    raise CommandError("unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat "
-                       f"{candidates[0]}: no such file or directory")
 
 
 def _joined(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

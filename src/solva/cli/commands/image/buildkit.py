@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from solva.cli.commands.image.build import REMOTE, dockerfile_path, is_archive
+from solva.cli.commands.image.buildcontext import REMOTE, dockerfile_path, is_archive
 from solva.cli.errors import CommandError, Exit
 from solva.cli.session import say
 
