@@ -74,6 +74,19 @@ def test_a_command_that_is_not_there(cli: Cli) -> None:
 def test_an_image_that_is_not_there(cli: Cli) -> None:
     done = cli("run", "--rm", "--pull", "never", "nosuch-image:1", "true", status=125)
     assert done.stderr.startswith("solva: Error response from daemon: No such image: nosuch-image:1")
+    done = cli("create", "--pull", "never", "nosuch-image:1", "true", status=1)
+    assert done.stderr.startswith("Error response from daemon: No such image: nosuch-image:1")
+
+
+def test_namespaces_of_nobody_pull_no_image(cli: Cli) -> None:
+    done = cli("run", "--rm", "--ipc", "container:nosuch", "busybox", "true", status=125)
+    assert "joining IPC namespace of container: No such container: nosuch" in done.stderr
+    assert "Unable to find image" not in done.stderr
+
+
+def test_devices_by_capability(cli: Cli) -> None:
+    done = cli("run", "--rm", "--gpus", "all", "busybox", "true", status=125)
+    assert 'could not select device driver "" with capabilities: [[gpu]]' in done.stderr
 
 
 def test_the_life_of_a_container(cli: Cli) -> None:

@@ -153,8 +153,8 @@ def check(core: Core, config: ContainerConfig, host: HostConfig, body: Container
     _check_modes(core, config, host)
     log_options.check(host.log_config.type, host.log_config.config)
     if host.device_requests:
-        raise NotImplementedHere('could not select device driver "" with capabilities: '
-                                 f"{host.device_requests[0].capabilities}")
+        wanted = " ".join(f"[{' '.join(group)}]" for group in host.device_requests[0].capabilities)
+        raise NotImplementedHere(f'could not select device driver "" with capabilities: [{wanted}]')
     if host.isolation not in ("", "default"):
         raise InvalidParameter(f"invalid isolation ({host.isolation}): linux only supports 'default'")
     if host.storage_opt:
@@ -180,7 +180,11 @@ def _check_modes(core: Core, config: ContainerConfig, host: HostConfig) -> None:
             continue
         if kind != "container" or not target:
             raise InvalidParameter(f"invalid {label} mode: {mode}")
-        core.registry.get(target)
+        try:
+            core.registry.get(target)
+        except NotFound as error:
+            # not 404: clients take that for a missing image, and pull it
+            raise InvalidParameter(f"joining {label} namespace of container: {error}") from None
     if host.uts_mode == "host" and config.hostname:
         raise InvalidParameter("conflicting options: hostname and the UTS mode")
     if host.init:

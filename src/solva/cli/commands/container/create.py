@@ -77,6 +77,8 @@ def create(session: Session, options: Options, body: dict[str, Any], verb: str) 
             _pull(session, options, body["Image"])
             answer = _post(session, options, body)
     except SolvaError as error:
+        if verb == "create":    # 1, as Docker's; 125 is of `run`, whose status is else the container's
+            raise CommandError(response_error(error)) from None
         raise failure(verb, response_error(error)) from None
     except CommandError as error:
         raise failure(verb, str(error)) from None
