@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 
 from support import peer
 from support.engine import LiveEngine, live_engine, missing
+
+# A shell that starts a run in the background has it ignore ^C, and what is ignored is inherited: nothing that the tests
+# interrupt would end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
