@@ -85,7 +85,8 @@ def test_build_interrupted(engine: LiveEngine, tmp_path: Path) -> None:
     # the engine ends the step when its client has gone: the answer to anything asked after that tells it is over
     assert engine.cli("run", "--rm", "busybox", "sh", "-c", "echo on").stdout == "on\n"
     wait_until(lambda: not sleepers(engine))
-    wait_until(lambda: mounts(engine) == before)
+    # what an earlier test's containers had may go meanwhile
+    wait_until(lambda: set(mounts(engine)) <= set(before))
     assert states(engine) == {}
     assert engine.cli("images", "-q", "cut").stdout == ""
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo begun\n")
