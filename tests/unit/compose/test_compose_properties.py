@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from solva.compose.attributes.convert import words
@@ -121,10 +121,20 @@ def test_any_content_is_loaded_or_refused_with_its_place(tmp_path: Path, service
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(st.text(st.characters(blacklist_categories=("Cs",)), max_size=60) | st.lists(BITS, max_size=30).map("".join))
+@example("!reset {}")
 def test_any_text_is_loaded_or_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text(text)
     assert refusal(file) != "no message"
+
+
+def test_a_tag_at_the_root_takes_everything_away(tmp_path: Path) -> None:
+    first, second = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    first.write_text("services:\n  a: {image: x}\nvolumes: {v: {}}\n")
+    second.write_text("!override\nservices:\n  b: {image: y}\n")
+    project = load_project([str(first), str(second)], LoadOptions(str(tmp_path), {}, name="p", warn=lambda _: None))
+    assert list(project.services) == ["b"]
+    assert not project.volumes
 
 
 TEXTS = st.text(st.characters(blacklist_characters="\xa0", blacklist_categories=("Cs",)), max_size=8)

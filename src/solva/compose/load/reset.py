@@ -17,6 +17,9 @@ def reset(content: Any, document: Document) -> None:
 
 
 def _remove(content: Any, path: Path) -> None:
+    if not path:        # the tag stands at the file's root
+        content.clear()
+        return
     part = path[0]
     if isinstance(content, dict) and part in content:
         if len(path) == 1:
