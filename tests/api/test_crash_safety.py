@@ -113,9 +113,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def volumes_image() -> bytes:
-    """A Dockerfile whose image has a volume with content."""
+    """A Dockerfile whose image has a volume with content, and a layer that no other build has made."""
     buffer = io.BytesIO()
-    text = b"FROM busybox\nRUN mkdir /data && echo kept > /data/file\nVOLUME /data\nCMD [\"sleep\", \"1000\"]\n"
+    text = (f"FROM busybox\nRUN mkdir /data && echo kept > /data/file && echo {os.urandom(8).hex()} > /mark\n"
+            'VOLUME /data\nCMD ["sleep", "1000"]\n').encode()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         info = tarfile.TarInfo("Dockerfile")
         info.size = len(text)

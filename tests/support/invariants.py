@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from solva.errors import NotFound
 from support.engine import LiveEngine
 
 Json = dict[str, Any]
@@ -65,7 +66,10 @@ def differences(engine: LiveEngine) -> list[str]:
 
     data, run = engine.root / "data", engine.root / "run"
     shown = engine.api.json("GET", "/containers/json", query={"all": True})
-    full = [engine.api.json("GET", f"/containers/{row['Id']}/json") for row in shown]
+    try:
+        full = [engine.api.json("GET", f"/containers/{row['Id']}/json") for row in shown]
+    except NotFound as error:       # a removal that the engine has taken up again ended in between
+        return [f"shown, then gone: {error}"]
     ids = {row["Id"] for row in full}
     alive = {row["Id"] for row in full if row["State"]["Running"] and row["State"]["Pid"]}
     stored = rows(engine, "container")
